@@ -1,0 +1,195 @@
+"""The command `normlab`: arguments to calls. Nothing heavy is imported before the arguments are known to be right."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from normlab.errors import InputError
+from normlab.version import __version__
+
+app = typer.Typer(
+    name="normlab",
+    help="Does a normalization layer help my network, which one, and why?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+data_app = typer.Typer(help="List, download and check the named data sets.", no_args_is_help=True)
+replicate_app = typer.Typer(help="Train what was published and compare.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+app.add_typer(replicate_app, name="replicate")
+
+DataDir = Annotated[
+    Path | None, typer.Option(help="Folder of mnist, fashion-mnist, cifar10. Default: $NORMLAB_DATA, else a cache.")
+]
+Out = Annotated[Path | None, typer.Option(help="Folder for records and report. Default: a new one under runs/.")]
+
+
+def main() -> None:
+    """Run the command; bad input ends in one line and exit status 2, Ctrl-C in status 130."""
+    errors = Console(stderr=True, soft_wrap=True, highlight=False)
+    try:
+        app()
+    except InputError as error:
+        errors.print(f"normlab: error: {error}", markup=False)
+        sys.exit(2)
+    except KeyboardInterrupt as interrupt:
+        said = f": {interrupt}" if str(interrupt) else ""
+        errors.print(f"normlab: interrupted{said}", markup=False)
+        sys.exit(130)
+
+
+@app.callback()
+def about(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.", is_eager=True)] = False,
+) -> None:
+    """Does a normalization layer help my network, which one, and why?"""
+    if version:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def run(
+    study: Annotated[Path | None, typer.Argument(help="A study file in TOML; options override it.")] = None,
+    data: Annotated[
+        str | None, typer.Option(help="digits, breast-cancer, wine, mnist, fashion-mnist, cifar10, or a file.")
+    ] = None,
+    data_dir: DataDir = None,
+    target: Annotated[str | None, typer.Option(help="Target column of a .csv or .parquet file.")] = None,
+    missing: Annotated[str | None, typer.Option(help="Missing values in a table: error, drop or mean.")] = None,
+    split_seed: Annotated[int | None, typer.Option(help="Draws the split of data that come without parts.")] = None,
+    model: Annotated[str | None, typer.Option(help="The network: mlp.")] = None,
+    arms: Annotated[str | None, typer.Option(help="Norms to compare, the baseline first. Default: none,batch.")] = None,
+    widths: Annotated[str | None, typer.Option(help="Units of the hidden layers. Default: 300,100.")] = None,
+    activation: Annotated[str | None, typer.Option(help="Activation. Default: relu.")] = None,
+    initializer: Annotated[str | None, typer.Option(help="Initializer of kernels. Default: he_normal.")] = None,
+    input_norm: Annotated[bool | None, typer.Option(help="Put a norm before the first layer too.")] = None,
+    placement: Annotated[str | None, typer.Option(help="Norm before or after the activation.")] = None,
+    optimizer: Annotated[str | None, typer.Option(help="sgd, momentum, adam or adamw. Default: sgd.")] = None,
+    rates: Annotated[str | None, typer.Option(help="tuned (default), a learning rate, or several.")] = None,
+    seeds: Annotated[int | None, typer.Option(help="Pairs reported on. Default: 10.")] = None,
+    tuning_seeds: Annotated[int | None, typer.Option(help="Seeds per rate that choose it. Default: 6.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the training part. Default: 10.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Samples per step. Default: 32.")] = None,
+    margin: Annotated[float | None, typer.Option(help="Negligible difference in accuracy. Default: 0.005.")] = None,
+    reach: Annotated[float | None, typer.Option(help="Validation accuracy (or loss) to time epochs to.")] = None,
+    out: Out = None,
+) -> None:
+    """Train a network in several arms, paired and fairly tuned, and say which is better."""
+    from normlab.study.design import make_study, read_study_file
+
+    network = {
+        "widths": _numbers("widths", widths, int),
+        "activation": activation,
+        "initializer": initializer,
+        "input_norm": input_norm,
+        "placement": placement,
+    }
+    options = {
+        "data": data,
+        "data_dir": data_dir,
+        "target": target,
+        "missing": missing,
+        "split_seed": split_seed,
+        "model": model,
+        "arms": arms.split(",") if arms is not None else None,
+        "optimizer": optimizer,
+        "rates": rates if rates in (None, "tuned") else _numbers("rates", rates, float),
+        "seeds": seeds,
+        "tuning_seeds": tuning_seeds,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "margin": margin,
+        "reach": reach,
+    }
+    settings = read_study_file(study) if study else {}
+    settings |= {name: value for name, value in options.items() if value is not None}
+    if any(value is not None for value in network.values()):
+        given = {name: value for name, value in network.items() if value is not None}
+        settings["network"] = {**settings.get("network", {}), **given}
+    _run_and_show(make_study(settings), out)
+
+
+@data_app.command("list")
+def data_list(data_dir: DataDir = None) -> None:
+    """List the named data sets and where each one is."""
+    from rich.table import Table
+
+    from normlab.data import available
+
+    table = Table("name", "samples", "input", "classes", "where", "source")
+    for row in available(data_dir):
+        samples = " + ".join(f"{count:,}" for count in row.num_samples)
+        shape = " x ".join(map(str, row.input_shape))
+        table.add_row(row.name, samples, shape, str(row.num_classes), row.where, f"{row.origin}. {row.licence}")
+    Console().print(table)
+
+
+@data_app.command("get")
+def data_get(name: str, data_dir: DataDir = None) -> None:
+    """Download a data set where it is not there yet, and check it."""
+    from normlab.data import get
+
+    for path in get(name, data_dir):
+        print(path)
+
+
+@data_app.command("check")
+def data_check(name: str, data_dir: DataDir = None) -> None:
+    """Check every file of a data set against the hash of its official content."""
+    from normlab.data import check
+
+    rows = check(name, data_dir)
+    for row in rows:
+        print(f"{'ok     ' if row.ok else 'ALTERED'} {row.file}  {row.found}" + ("" if row.ok else f", not {row.expected}"))
+    if not all(row.ok for row in rows):
+        raise typer.Exit(2)
+
+
+@replicate_app.command("notebook")
+def replicate_notebook(
+    seeds: Annotated[int, typer.Option(help="Runs of each arm.")] = 20,
+    epochs: Annotated[int, typer.Option(help="Epochs; the notebook's figures are after 10.", hidden=True)] = 10,
+    data_dir: DataDir = None,
+    out: Out = None,
+) -> None:
+    """Train the notebook's two networks as they were, and set measured beside published figures.
+
+    Exit status 0 when every figure lies within 4 standard deviations of the published one, 1 otherwise.
+    """
+    from normlab.replicate.notebook import agreement, notebook_study, print_agreement
+
+    result = _run_and_show(notebook_study(seeds, epochs, data_dir), out)
+    rows = agreement(result.runs)
+    print_agreement(Console(), rows)
+    if not all(row.agrees for row in rows):
+        raise typer.Exit(1)
+
+
+def _run_and_show(study: Any, out: Path | None) -> Any:
+    from normlab.compare import run_study
+    from normlab.terminal import progress_bar, show_result
+
+    console = Console(highlight=False)
+    with progress_bar(Console(stderr=True, highlight=False), study.epochs) as watch:
+        result = run_study(study, out=out, watch=watch)
+    show_result(console, result)
+    return result
+
+
+def _numbers(name: str, text: str | None, kind: type[int] | type[float]) -> list[Any] | None:
+    """Read numbers between commas."""
+    if text is None:
+        return None
+    try:
+        return [kind(part) for part in text.split(",")]
+    except ValueError:
+        numbers = "whole numbers" if kind is int else "tuned or numbers"
+        example = "300,100" if kind is int else "0.001,0.01"
+        raise InputError(f"--{name} must be {numbers} between commas", repr(text), f"give {example}") from None

@@ -1,0 +1,158 @@
+"""`normlab.compare`: a study from Python, with the command's arguments; data may be arrays, the model a function."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from normlab.errors import InputError, require_known
+from normlab.models import MODELS
+from normlab.norms import NORMS, Norm
+from normlab.result import Result
+from normlab.study.design import Arm, Study, make_study
+from normlab.study.folders import new_folder
+
+if TYPE_CHECKING:
+    import keras
+
+    from normlab.study.execute import Progress
+    from normlab.study.laboratory import ModelBuilder
+
+ModelFunction = Callable[[Norm], "keras.Model"]
+
+
+def compare(
+    data: str | Path | tuple[Any, ...] | Mapping[str, Any] = "digits",
+    model: str | ModelFunction = "mlp",
+    arms: Sequence[str | Mapping[str, Any]] = ("none", "batch"),
+    *,
+    data_dir: str | Path | None = None,
+    target: str | None = None,
+    missing: Literal["error", "drop", "mean"] = "error",
+    split_seed: int = 0,
+    network: Mapping[str, Any] | None = None,
+    optimizer: str = "sgd",
+    rates: str | float | Sequence[float] = "tuned",
+    seeds: int = 10,
+    tuning_seeds: int = 6,
+    epochs: int = 10,
+    batch_size: int = 32,
+    margin: float = 0.005,
+    reach: float | None = None,
+    out: str | Path | None = None,
+    watch: Callable[[Progress], None] = lambda progress: None,
+) -> Result:
+    """Train the arms paired and fairly tuned, and return what they amount to.
+
+    Args:
+        data: A name (`digits`, `breast-cancer`, `wine`, `mnist`, `fashion-mnist`, `cifar10`), a path to .npz, .csv or
+            .parquet, arrays `(x, y)`, or a mapping with `x_train`, `y_train`, `x_test`, `y_test`.
+        model: A name in `normlab.models.MODELS`, or a function that takes a norm and returns a Keras model. Inside,
+            `norm()` gives a new layer for every place (an identity for the arm `none`), and `norm.cancels_bias` says
+            whether the layer before it needs no bias.
+        arms: Names in `normlab.norms.NORMS`, or mappings with `norm`, `name` and the network options in which the arm
+            departs from the study's. The first is the baseline.
+        data_dir: Folder of the named data sets.
+        target: Target column of a table.
+        missing: What is done about missing values in a table: refuse (`error`), `drop` rows, or fill (`mean`).
+        split_seed: Draws the split of data that come without parts.
+        network: Options of `mlp`: widths, activation, initializer, input_norm, placement.
+        optimizer: `sgd`, `momentum`, `adam` or `adamw`.
+        rates: `"tuned"`, a learning rate, or several.
+        seeds: Pairs reported on.
+        tuning_seeds: Seeds per rate that choose it.
+        epochs: Passes over the training part.
+        batch_size: Samples per step.
+        margin: A smaller difference in accuracy is negligible; stated before the data are seen.
+        reach: The validation accuracy (or loss) for epochs to target; default: one point below the pooled median.
+        out: The study's folder; default: a new one under `runs/`.
+        watch: Called with a `Progress` after every epoch of every arm.
+
+    Raises:
+        InputError: If an argument breaks a rule; nothing is trained then.
+    """
+    settings = {
+        "data": data if isinstance(data, str) else str(data) if isinstance(data, Path) else "arrays",
+        "model": model if isinstance(model, str) else "function",
+        "arms": arms,
+        "data_dir": data_dir,
+        "target": target,
+        "missing": missing,
+        "split_seed": split_seed,
+        "network": dict(network or {}),
+        "optimizer": optimizer,
+        "rates": rates,
+        "seeds": seeds,
+        "tuning_seeds": tuning_seeds,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "margin": margin,
+        "reach": reach,
+    }
+    study = make_study(settings)
+    return run_study(study, out=out, watch=watch, data=data, model=model)
+
+
+def run_study(
+    study: Study,
+    *,
+    out: str | Path | None = None,
+    watch: Callable[[Progress], None] = lambda progress: None,
+    data: str | Path | tuple[Any, ...] | Mapping[str, Any] | None = None,
+    model: str | ModelFunction | None = None,
+) -> Result:
+    """Run a validated study and write its report; `data` and `model` replace the study's where they are no names.
+
+    Raises:
+        InputError: As `compare`.
+    """
+    model = study.model if model is None else model
+    if isinstance(model, str):
+        require_known("model", model, MODELS)
+    elif not callable(model):
+        raise InputError("model must be a name or a function", type(model).__name__, f"use one of {', '.join(MODELS)}")
+
+    from normlab.data import load
+
+    dataset = load(
+        study.data if data is None else data,
+        data_dir=study.data_dir,
+        target=study.target,
+        missing=study.missing,
+        split_seed=study.split_seed,
+    )
+    from normlab.train.devices import prepare
+
+    prepare()
+    from normlab.study.execute import execute
+    from normlab.study.laboratory import named_model
+    from normlab.study.store import Store
+
+    folder = Path(out) if out is not None else new_folder(dataset.name, study.model)
+    builder = named_model(study, dataset) if isinstance(model, str) else _from_function(model)
+    execute(study, dataset, builder, Store(folder), model_sha256=_source_sha256(model), watch=watch)
+    result = Result(folder)
+    result.report()
+    return result
+
+
+def _from_function(function: ModelFunction) -> ModelBuilder:
+    def build(arm: Arm) -> keras.Model:
+        return function(NORMS[arm.norm])
+
+    return build
+
+
+def _source_sha256(model: str | ModelFunction) -> str:
+    """Return a hash of a model function's source, so that a folder of another function's study is refused."""
+    if isinstance(model, str):
+        return ""
+    try:
+        source = inspect.getsource(model)
+    except (OSError, TypeError):  # typed at a prompt, or a callable object
+        source = getattr(model, "__qualname__", type(model).__qualname__)
+    return hashlib.sha256(source.encode()).hexdigest()
+

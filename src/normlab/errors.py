@@ -1,0 +1,29 @@
+"""The one error that a user's input can cause: it names the rule, the value received and the next action."""
+
+from __future__ import annotations
+
+
+class InputError(ValueError):
+    """What the user gave breaks a rule.
+
+    The message is one line, `rule, got received; action.`; the command line prints it and exits with status 2.
+
+    Args:
+        rule: What must hold, as a clause: "batch size must be at least 1".
+        received: The value that broke it; shown with `repr` unless it is text.
+        action: What to do next, as an imperative: "choose a size from 1 to 1077".
+    """
+
+    def __init__(self, rule: str, received: object, action: str) -> None:
+        self.rule = rule
+        self.received = received
+        self.action = action
+        shown = received if isinstance(received, str) else repr(received)
+        super().__init__(f"{rule}, got {shown}; {action.rstrip('.')}.")
+
+
+def require_known(kind: str, name: str, known: object) -> None:
+    """Raise `InputError` unless `name` is in `known` (any container of names), listing the known ones."""
+    names = list(known)  # type: ignore[call-overload]
+    if name not in names:
+        raise InputError(f"{kind} must be a known name", repr(name), f"choose one of {', '.join(names)}")

@@ -1,0 +1,90 @@
+"""The multilayer perceptron: per layer Dense, norm, activation, in the order that the placement asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from normlab.errors import InputError, require_known
+
+if TYPE_CHECKING:
+    import keras
+
+    from normlab.norms import Norm
+
+# The slope 0.3 is the default of keras.layers.LeakyReLU, which the notebook uses; the others have no parameter.
+ACTIVATIONS = ("relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid", "linear")
+LEAKY_RELU_SLOPE = 0.3
+INITIALIZERS = (
+    "he_normal",
+    "he_uniform",
+    "glorot_normal",
+    "glorot_uniform",
+    "lecun_normal",
+    "lecun_uniform",
+    "orthogonal",
+)
+PLACEMENTS = ("before", "after")
+
+
+def mlp(
+    norm: Norm,
+    input_shape: Sequence[int],
+    num_outputs: int,
+    *,
+    widths: Sequence[int] = (300, 100),
+    activation: str = "relu",
+    initializer: str = "he_normal",
+    input_norm: bool = False,
+    placement: str = "before",
+) -> keras.Model:
+    """Build Flatten, then per width Dense → norm → activation, then Dense(num_outputs) that gives logits.
+
+    A Dense layer directly before a norm that subtracts a mean has no bias: the norm would cancel it.
+
+    Args:
+        norm: The norm; called once per place.
+        input_shape: Shape of one sample, without the batch axis.
+        num_outputs: Classes, or 1 for regression.
+        widths: Units of the hidden layers. Default 300 and 100: the notebook's network.
+        activation: One of `ACTIVATIONS`; `leaky_relu` has slope 0.3.
+        initializer: Of the kernels, one of `INITIALIZERS`; biases start at zero. Default: He et al. 2015, for ReLU.
+        input_norm: Whether a norm also stands before the first Dense.
+        placement: The norm stands `before` the activation (Ioffe and Szegedy 2015) or `after` it (the notebook).
+
+    Raises:
+        InputError: For a width below 1 or an unknown activation, initializer or placement.
+    """
+    _check(widths, activation, initializer, placement)
+    import keras
+
+    layers: list[keras.layers.Layer] = [keras.Input(tuple(input_shape), name="input")]
+    if len(input_shape) > 1:
+        layers.append(keras.layers.Flatten(name="flatten"))
+    if input_norm:
+        layers.append(norm(name="norm_input"))
+    for depth, width in enumerate(widths):
+        use_bias = placement == "after" or not norm.cancels_bias
+        layers.append(
+            keras.layers.Dense(width, use_bias=use_bias, kernel_initializer=initializer, name=f"hidden_{depth}")
+        )
+        pair = [norm(name=f"norm_{depth}"), _activation(activation, depth)]
+        layers.extend(pair if placement == "before" else reversed(pair))
+    layers.append(keras.layers.Dense(num_outputs, kernel_initializer=initializer, name="head"))
+    return keras.Sequential(layers, name="mlp")
+
+
+def _activation(activation: str, depth: int) -> keras.layers.Layer:
+    import keras
+
+    if activation == "leaky_relu":
+        return keras.layers.LeakyReLU(negative_slope=LEAKY_RELU_SLOPE, name=f"activation_{depth}")
+    return keras.layers.Activation(activation, name=f"activation_{depth}")
+
+
+def _check(widths: Sequence[int], activation: str, initializer: str, placement: str) -> None:
+    if any(width < 1 for width in widths):
+        raise InputError("every width must be at least 1", list(widths), "give positive counts, such as 300, 100")
+    require_known("activation", activation, ACTIVATIONS)
+    require_known("initializer", initializer, INITIALIZERS)
+    require_known("placement", placement, PLACEMENTS)

@@ -1,0 +1,1 @@
+"""Published results, replicated: one file each."""

@@ -1,0 +1,1 @@
+"""A study: its design, its runs, their records, and what they amount to."""

@@ -1,0 +1,60 @@
+"""From a study to runs: cells (a seed with each arm's rate), gathered into chunks that train as one program."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from normlab.study.design import Study
+
+Stage = Literal["tuning", "report"]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One pair of runs, or triple, …: every arm once, with the same seed."""
+
+    seed: int
+    rates: Mapping[str, float]  # by arm
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Cells that train side by side; all arms of a chunk take turns, epoch by epoch."""
+
+    stage: Stage
+    index: int
+    cells: tuple[Cell, ...]
+
+    @property
+    def name(self) -> str:
+        """Name in the study's folder."""
+        return f"{self.stage}-{self.index:04d}"
+
+
+def tuning_cells(study: Study) -> list[Cell]:
+    """Return the cells of the search: every rate of the grid with every tuning seed, the same for all arms."""
+    return [_shared(study, seed, rate) for rate in study.grid for seed in study.tuning_seed_list]
+
+
+def report_cells(study: Study, chosen: Mapping[str, float] | None) -> list[Cell]:
+    """Return the cells reported on: fresh seeds at each arm's chosen rate, or at every rate given."""
+    if chosen is not None:
+        return [Cell(seed, dict(chosen)) for seed in study.report_seeds]
+    return [_shared(study, seed, rate) for rate in study.grid for seed in study.report_seeds]
+
+
+def chunks(stage: Stage, cells: list[Cell], size: int) -> list[Chunk]:
+    """Cut cells into chunks of at most `size`, in order."""
+    starts = range(0, len(cells), size)
+    return [Chunk(stage, index, tuple(cells[start : start + size])) for index, start in enumerate(starts)]
+
+
+def run_name(stage: str, arm: str, seed: int, rate: float) -> str:
+    """Return the name of a run, unique in its study."""
+    return f"{stage}/{arm}/{rate:g}/{seed}"
+
+
+def _shared(study: Study, seed: int, rate: float) -> Cell:
+    return Cell(seed, {arm.name: rate for arm in study.arms})

@@ -1,0 +1,186 @@
+"""The validated study: which data, network, arms, rates and seeds. Configuration ends here; inside are arguments."""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from normlab.errors import InputError, require_known
+from normlab.models.mlp import ACTIVATIONS, INITIALIZERS, PLACEMENTS
+from normlab.norms import NORMS
+from normlab.seeding import MAX_SEED
+
+# Six pairs are the fewest that can reach p < 0.05 in an exact two-sided sign-flip test: 2 / 2^6 = 0.031.
+FEWEST_DECIDING_PAIRS = 6
+# Tuning seeds start here, so that the seeds reported on are fresh.
+FIRST_TUNING_SEED = 1_000_000
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class NetworkOptions(_Strict):
+    """Options of the `mlp` builder; an arm may override any of them."""
+
+    widths: tuple[int, ...] = (300, 100)
+    activation: str = "relu"
+    initializer: str = "he_normal"
+    input_norm: bool = False
+    placement: str = "before"
+
+    @model_validator(mode="after")
+    def _known(self) -> NetworkOptions:
+        require_known("activation", self.activation, ACTIVATIONS)
+        require_known("initializer", self.initializer, INITIALIZERS)
+        require_known("placement", self.placement, PLACEMENTS)
+        if any(width < 1 for width in self.widths):
+            raise InputError("every width must be at least 1", list(self.widths), "give positive counts, as in 300,100")
+        return self
+
+
+class Arm(_Strict):
+    """One arm: a norm, a name for the records, and the network options in which it departs from the study's."""
+
+    norm: str
+    name: str = ""
+    widths: tuple[int, ...] | None = None
+    activation: str | None = None
+    initializer: str | None = None
+    input_norm: bool | None = None
+    placement: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, given: Any) -> Any:
+        return {"norm": given} if isinstance(given, str) else given
+
+    @model_validator(mode="after")
+    def _named(self) -> Arm:
+        require_known("norm", self.norm, NORMS)
+        if not self.name:
+            object.__setattr__(self, "name", self.norm)
+        return self
+
+    def network(self, study_options: NetworkOptions) -> NetworkOptions:
+        """Return the study's network options with this arm's own in their place."""
+        own = self.model_dump(exclude={"norm", "name"}, exclude_none=True)
+        return NetworkOptions(**(study_options.model_dump() | own))
+
+
+class Study(_Strict):
+    """Everything that decides what a study's numbers are.
+
+    The first arm is the baseline. `rates` is a list of learning rates or "tuned": every arm searches the optimizer's
+    grid with the same seeds, chosen on validation data, and is reported on test data with fresh seeds.
+    """
+
+    data: str = "digits"
+    data_dir: Path | None = None
+    target: str | None = None
+    missing: Literal["error", "drop", "mean"] = "error"
+    split_seed: int = Field(0, ge=0, le=MAX_SEED)
+    model: str = "mlp"
+    network: NetworkOptions = NetworkOptions()
+    arms: tuple[Arm, ...] = (Arm(norm="none"), Arm(norm="batch"))
+    optimizer: Literal["sgd", "momentum", "adam", "adamw"] = "sgd"
+    rates: Literal["tuned"] | tuple[float, ...] = "tuned"
+    seeds: int = Field(10, ge=1, le=FIRST_TUNING_SEED)
+    tuning_seeds: int = Field(FEWEST_DECIDING_PAIRS, ge=1, le=FIRST_TUNING_SEED)
+    epochs: int = Field(10, ge=1)
+    batch_size: int = Field(32, ge=1)
+    margin: float = Field(0.005, gt=0, lt=1)
+    reach: float | None = Field(None, gt=0)
+
+    @field_validator("rates", mode="before")
+    @classmethod
+    def _one_or_many(cls, given: Any) -> Any:
+        return (given,) if isinstance(given, int | float) and not isinstance(given, bool) else given
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Study:
+        if len(self.arms) < 2:
+            raise InputError("a comparison needs at least two arms", [arm.name for arm in self.arms], "add one")
+        names = [arm.name for arm in self.arms]
+        if len(set(names)) < len(names):
+            raise InputError("arms must have different names", names, "give each its own `name`")
+        for arm in self.arms:
+            arm.network(self.network)  # an arm's own options are checked as the study's are
+        if self.rates != "tuned":
+            if not self.rates:
+                raise InputError("rates must not be empty", "none", "give a number, a list, or tuned")
+            for rate in self.rates:
+                if not (math.isfinite(rate) and rate > 0):
+                    raise InputError("every rate must be a positive number", rate, "give rates such as 0.001,0.01")
+            if len(set(self.rates)) < len(self.rates):
+                raise InputError("rates must differ", list(self.rates), "name each rate once")
+        return self
+
+    @property
+    def baseline(self) -> Arm:
+        """The arm that the others are compared with."""
+        return self.arms[0]
+
+    @property
+    def tuned(self) -> bool:
+        """Whether learning rates are searched."""
+        return self.rates == "tuned"
+
+    @property
+    def grid(self) -> tuple[float, ...]:
+        """The learning rates that are trained at: those given, or the optimizer's grid."""
+        if self.rates != "tuned":
+            return tuple(sorted(self.rates))
+        from normlab.train.optimizers import OPTIMIZERS
+
+        return OPTIMIZERS[self.optimizer].grid
+
+    @property
+    def report_seeds(self) -> list[int]:
+        """Seeds of the runs reported on."""
+        return list(range(self.seeds))
+
+    @property
+    def tuning_seed_list(self) -> list[int]:
+        """Seeds of the runs that choose the rates; none if the rates are given."""
+        return list(range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + self.tuning_seeds)) if self.tuned else []
+
+
+def make_study(settings: Mapping[str, Any]) -> Study:
+    """Validate settings, as from a file or a command line, into a study; raises `InputError` with one line."""
+    try:
+        return Study.model_validate(dict(settings))
+    except ValidationError as error:
+        raise _as_input_error(error) from None
+
+
+def read_study_file(path: Path) -> dict[str, Any]:
+    """Return the settings in a TOML study file; `make_study` validates them."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        reason = error.strerror or "unreadable"
+        raise InputError("the study file must be readable", f"{path} ({reason})", "check its path") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError("the study file must be valid TOML", f"{path}: {error}", "mend that line") from None
+
+
+def _as_input_error(error: ValidationError) -> InputError:
+    """Turn pydantic's first complaint into one line of ours."""
+    first = error.errors(include_url=False)[0]
+    cause = first.get("ctx", {}).get("error")
+    if isinstance(cause, InputError):
+        return cause
+    where = ".".join(str(part) for part in first["loc"] if part not in ("tuned", "tuple[float, ...]"))
+    if where.split(".")[0] == "rates":
+        return InputError("rates must be tuned or numbers", repr(first["input"]), "give rates such as 0.001,0.01")
+    if first["type"] == "extra_forbidden":
+        known = ", ".join(Study.model_fields)
+        return InputError("every setting must be a known one", where, f"choose among {known}")
+    message = first["msg"].replace("Input should be", "must be")
+    return InputError(f"{where} {message}", repr(first["input"]), f"change {where}")

@@ -1,0 +1,32 @@
+"""The worked example of a study: batch normalization of its own data's first mini-batch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from normlab.models import mlp
+from normlab.norms import NORMS
+from normlab.study.design import Study
+
+if TYPE_CHECKING:
+    from normlab.data import Dataset
+
+
+def first_batch_example(study: Study, dataset: Dataset) -> dict[str, Any]:
+    """Return `probes.worked_example` on the first mini-batch of the study's first seed.
+
+    The kernel is the initial one of the first hidden layer of normlab's mlp with the study's options, for that seed;
+    for the network `mlp` it is the very one that was trained.
+    """
+    from normlab.probes.worked_example import worked_example
+    from normlab.train.initial import InitialValues, blueprint
+    from normlab.train.order import epoch_order
+
+    seed = study.report_seeds[0]
+    options = study.network.model_dump()
+    plan = blueprint(lambda: mlp(NORMS["batch"], dataset.input_shape, dataset.num_outputs, **options))
+    kernels = [v for v in plan.model.trainable_variables if v.name == "kernel"]
+    kernel = InitialValues().stacked(plan, kernels[:1], [seed])[0][0]
+    chosen = epoch_order(seed, 0, len(dataset.train))[: study.batch_size]
+    x = dataset.train.x[chosen].reshape(len(chosen), -1).astype("float32") / dataset.divisor
+    return worked_example(kernel, x, dataset.train.y[chosen], num_outputs=dataset.num_outputs, task=dataset.task)

@@ -1,0 +1,141 @@
+"""The programs of a study: data on the devices, and one population per arm, all with the same shape and layout."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from normlab.errors import InputError
+from normlab.models import MODELS
+from normlab.norms import NORMS
+from normlab.study.cells import report_cells, tuning_cells
+from normlab.study.design import Arm, Study
+
+if TYPE_CHECKING:
+    import keras
+
+    from normlab.data import Dataset
+    from normlab.train.initial import Blueprint
+    from normlab.train.population import Population
+
+# A chunk is lost whole when the power goes, so it is kept small; and it must fit into memory many times over.
+MOST_CHUNK_RUNS = 64
+FEWEST_CHUNK_RUNS = 8
+CHUNK_BYTES = 2**30
+
+ModelBuilder = Callable[[Arm], "keras.Model"]
+
+
+@dataclass(frozen=True)
+class Laboratory:
+    """What trains: a population per arm, by name, and what was recorded while they were set up."""
+
+    populations: Mapping[str, Population]
+    shared_paths: list[str]
+    chunk_runs: int
+    layout: str
+    layout_seconds: Mapping[str, float]
+
+    def initial_digest(self, arm: str, seed: int) -> str:
+        """Return the hash of the initial values that this arm shares with the others, for one seed."""
+        population = self.populations[arm]
+        return population.values.digest(population.plan, self.shared_paths, seed)
+
+    @property
+    def compile_seconds(self) -> float:
+        """Seconds spent on compiling so far."""
+        return sum(population.compile_seconds for population in self.populations.values())
+
+
+def set_up(
+    study: Study, dataset: Dataset, build_model: ModelBuilder, recorded: Mapping[str, Any] | None = None
+) -> Laboratory:
+    """Build every arm's model once, choose how runs share a device on the baseline, and use that for all arms.
+
+    Args:
+        study: The study.
+        dataset: Its data.
+        build_model: From an arm to its model.
+        recorded: Layout and chunk size of an earlier start of the same study, which are kept: another composition
+            would round differently.
+
+    Raises:
+        InputError: If a model does not fit the data.
+    """
+    import jax
+
+    from normlab.train.devices import run_mesh
+    from normlab.train.initial import InitialValues, blueprint, shared_paths
+    from normlab.train.objective import objective_for
+    from normlab.train.optimizers import OPTIMIZERS
+    from normlab.train.population import Population, Trainer, choose_layout, place
+
+    mesh = run_mesh()
+    data = place(dataset.train, dataset.validation, dataset.test, mesh)
+    plans = {arm.name: blueprint(lambda arm=arm: build_model(arm)) for arm in study.arms}  # type: ignore[misc]
+    for plan in plans.values():
+        require_fit(plan.model, dataset)
+    values = InitialValues()
+    chunk_runs = recorded["chunk_runs"] if recorded else chunk_size(study, list(plans.values()), jax.device_count())
+
+    def population(arm: str, layout: Any) -> Population:
+        model = plans[arm].model
+        optimizer = OPTIMIZERS[study.optimizer].build()
+        optimizer.build(model.trainable_variables)
+        objective = objective_for(dataset.task, dataset.num_outputs, model)
+        trainer = Trainer(model, optimizer, objective, study.batch_size, dataset.divisor)
+        return Population(plans[arm], trainer, data, chunk_runs, values, layout)
+
+    first = study.baseline.name
+    if recorded:
+        baseline, seconds = population(first, recorded["layout"]), recorded["layout_seconds"]
+    else:
+        baseline, seconds = choose_layout(lambda layout: population(first, layout))
+    others = {arm.name: population(arm.name, baseline.layout) for arm in study.arms[1:]}
+    shared = shared_paths(list(plans.values()))
+    return Laboratory({first: baseline, **others}, shared, chunk_runs, baseline.layout, seconds)
+
+
+def named_model(study: Study, dataset: Dataset) -> ModelBuilder:
+    """Return the builder of a study's named network, each arm with its norm and options."""
+    builder = MODELS[study.model]
+
+    def build(arm: Arm) -> keras.Model:
+        options = arm.network(study.network).model_dump()
+        return builder(NORMS[arm.norm], dataset.input_shape, dataset.num_outputs, **options)
+
+    return build
+
+
+def require_fit(model: Any, dataset: Dataset) -> None:
+    """Raise `InputError` unless the model takes the data's inputs and gives one output per class (or one)."""
+    import keras
+
+    if not isinstance(model, keras.Model):
+        raise InputError("a model function must return a Keras model", type(model).__name__, "return the model it builds")
+    expected = {"input": dataset.input_shape, "output": (dataset.num_outputs,)}
+    for name, wanted in expected.items():
+        found = tuple(getattr(model, f"{name}_shape")[1:])
+        if found != wanted:
+            raise InputError(
+                f"the model's {name} shape must be {wanted} for {dataset.name}", str(found), f"change its {name} layer"
+            )
+
+
+def chunk_size(study: Study, plans: list[Blueprint], num_devices: int) -> int:
+    """Return how many runs of an arm train side by side: a multiple of the devices that leaves the fewest idle places.
+
+    Both stages use the same size, so that each arm's program is compiled once.
+    """
+    slots = {"sgd": 0, "momentum": 1, "adam": 2, "adamw": 2}[study.optimizer]
+    largest = max(sum(math.prod(v.shape) for v in plan.model.variables) for plan in plans)
+    bytes_per_run = 4 * largest * (2 + slots)  # values, gradients, the optimizer's moments; all float32
+    most = max(num_devices, min(MOST_CHUNK_RUNS, CHUNK_BYTES // bytes_per_run))
+    stages = [len(tuning_cells(study))] if study.tuned else []
+    stages.append(len(report_cells(study, None if not study.tuned else {})))
+    fewest = min(FEWEST_CHUNK_RUNS, max(stages))
+    rounded = {-(-size // num_devices) * num_devices for size in range(fewest, max(most, fewest) + 1)}
+    sizes = sorted((size for size in rounded if size <= most), reverse=True) or [num_devices]
+    return min(sizes, key=lambda size: sum(-(-cells // size) * size for cells in stages))

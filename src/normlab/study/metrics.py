@@ -1,0 +1,103 @@
+"""What arms are compared on: one table of metrics, and one value per pair for each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from normlab.stats.censored import restrict
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A quantity to compare.
+
+    Attributes:
+        name: In records.
+        label: In tables.
+        unit: After a number; empty for a share.
+        higher_is_better: Whether more is an improvement.
+        margin: Differences smaller than this are negligible; None where the study states it (accuracy).
+        margin_is_relative: Whether the margin is a share of the baseline's value.
+    """
+
+    name: str
+    label: str
+    unit: str
+    higher_is_better: bool
+    margin: float | None
+    margin_is_relative: bool = False
+
+
+# Margins are stated here, before any data: 0.02 in loss is a factor of 1.02 in likelihood per sample; half an epoch is
+# half the resolution at which a target is watched; 5 % of a step's time is what a quiet machine repeats.
+METRICS = {
+    "test_accuracy": Metric("test_accuracy", "test accuracy", "", True, None),
+    "test_loss": Metric("test_loss", "test loss", "", False, 0.02),
+    "epochs_to_target": Metric("epochs_to_target", "epochs to target", "epochs", False, 0.5),
+    "seconds_per_step": Metric("seconds_per_step", "seconds per step", "s", False, 0.05, margin_is_relative=True),
+}
+# A loss counts at most this many times the loss of knowing nothing, so that one diverged run does not drown all pairs.
+LOSS_CAP_FACTOR = 2.0
+
+
+def pairs(runs: pl.DataFrame, metric: str, arm: str, baseline: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return a metric's values of an arm and its baseline, paired by seed, each of shape (pairs,).
+
+    Args:
+        runs: At one rate per arm; with the columns of `with_outcomes`.
+        metric: A name in `METRICS`, but seconds per step, which pairs by round: see `rounds`.
+        arm: The arm.
+        baseline: The arm it is compared with.
+    """
+    column = {"test_accuracy": "test_accuracy", "test_loss": "capped_test_loss", "epochs_to_target": "watched_epochs"}
+    left, right = (runs.filter(pl.col("arm") == name).select("seed", column[metric]) for name in (arm, baseline))
+    joined = left.join(right, on="seed", suffix="_baseline").sort("seed")
+    return joined[column[metric]].to_numpy(), joined[f"{column[metric]}_baseline"].to_numpy()
+
+
+def rounds(epochs: pl.DataFrame, steps_per_epoch: int, arm: str, baseline: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return seconds per step of an arm and its baseline, paired by round, each of shape (rounds,).
+
+    A round is one epoch of one chunk, in which the arms took turns; runs of a chunk share its clock, so seeds are no
+    replicates of time. The first epoch of a chunk warms up and is left out where there are more.
+    """
+    if epochs["epoch"].max() != 1:
+        epochs = epochs.filter(pl.col("epoch") > 1)
+    per_round = epochs.group_by("arm", "stage", "chunk", "epoch").agg(pl.col("seconds").mean() / steps_per_epoch)
+    left, right = (per_round.filter(pl.col("arm") == name).drop("arm") for name in (arm, baseline))
+    joined = left.join(right, on=["stage", "chunk", "epoch"], suffix="_baseline").sort("stage", "chunk", "epoch")
+    return joined["seconds"].to_numpy(), joined["seconds_baseline"].to_numpy()
+
+
+def with_outcomes(runs: pl.DataFrame, epochs: pl.DataFrame, target: float, uninformed_loss: float) -> pl.DataFrame:
+    """Add to every run when it reached the target, and the values that comparisons use.
+
+    Adds `epochs_to_target` and `steps_to_target`, infinite where the target was never reached; `watched_epochs`, the
+    former restricted to the epochs trained; `capped_test_loss`, the test loss with anything above
+    `LOSS_CAP_FACTOR * uninformed_loss`, and any diverged run, counted as that.
+
+    Args:
+        runs: One row per run.
+        epochs: One row per run and epoch.
+        target: Of the validation accuracy, from below; where there is none, of the validation loss, from above.
+        uninformed_loss: The loss of a predictor that knows nothing.
+    """
+    is_classification = epochs["val_accuracy"].null_count() < len(epochs)
+    reached = pl.col("val_accuracy") >= target if is_classification else pl.col("val_loss") <= target
+    first = (
+        epochs.filter(reached)
+        .group_by("run")
+        .agg(pl.col("epoch").min().cast(pl.Float64), pl.col("step").min().cast(pl.Float64))
+        .rename({"epoch": "epochs_to_target", "step": "steps_to_target"})
+    )
+    cap = LOSS_CAP_FACTOR * uninformed_loss
+    finite_loss = pl.when(pl.col("test_loss").is_finite() & ~pl.col("diverged")).then(pl.col("test_loss"))
+    joined = runs.join(first, on="run", how="left", maintain_order="left").with_columns(
+        pl.col("epochs_to_target", "steps_to_target").fill_null(float("inf")),
+        capped_test_loss=finite_loss.otherwise(cap).clip(upper_bound=cap),
+    )
+    horizon = float(joined["epochs"].max())  # type: ignore[arg-type]
+    return joined.with_columns(watched_epochs=pl.Series(restrict(joined["epochs_to_target"].to_numpy(), horizon)))

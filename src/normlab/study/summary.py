@@ -1,0 +1,175 @@
+"""From records to what they amount to: comparisons with verdicts, the area over rates, and a row per arm."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+
+from normlab.stats.verdict import Effect, Judged, judge, paired_effect
+from normlab.study.metrics import METRICS, Metric, pairs, rounds
+from normlab.study.rates import Choice
+
+Rate = float | Literal["tuned", "grid"]
+Paired = Callable[[str, str, str], tuple[np.ndarray, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The records that comparisons are made from.
+
+    Attributes:
+        epochs: One row per run and epoch.
+        runs: One row per run, with the columns of `metrics.with_outcomes`.
+        arms: Names; the first is the baseline.
+        task: "classification" or "regression".
+        margin: The study's, of accuracy.
+        steps_per_epoch: Optimizer steps.
+        chosen: Each arm's rate where rates were tuned, else None.
+    """
+
+    epochs: pl.DataFrame
+    runs: pl.DataFrame
+    arms: list[str]
+    task: str
+    margin: float
+    steps_per_epoch: int
+    chosen: Mapping[str, Choice] | None
+
+    @property
+    def primary_metric(self) -> str:
+        """The metric that answers the study's question."""
+        return "test_accuracy" if self.task == "classification" else "test_loss"
+
+    @property
+    def metrics(self) -> list[str]:
+        """The metrics that this task has."""
+        return [name for name in METRICS if name != "test_accuracy" or self.task == "classification"]
+
+
+def comparisons(evidence: Evidence) -> list[dict[str, Any]]:
+    """Return every comparison with its verdict: at each arm's own best rate first, then at each shared rate.
+
+    Own best rates are confirmatory: Holm's correction over arms and metrics. Shared rates, where there are several,
+    are an exploratory grid: Benjamini-Hochberg over rates, arms and metrics. One rate alone is confirmatory.
+    """
+    found: list[dict[str, Any]] = []
+    shared_stage = evidence.runs.filter(pl.col("stage") == ("tuning" if evidence.chosen else "report"))
+    if evidence.chosen:
+        reported = evidence.runs.filter(pl.col("stage") == "report")
+        found += _family(evidence, [("tuned", reported)], "holm", evidence.metrics)
+    rates = sorted(shared_stage["rate"].unique())
+    families = [(rate, shared_stage.filter(pl.col("rate") == rate)) for rate in rates]
+    correction: Literal["holm", "benjamini-hochberg"] = "holm" if len(rates) == 1 else "benjamini-hochberg"
+    return found + _family(evidence, families, correction, evidence.metrics)
+
+
+def area_over_rates(evidence: Evidence) -> list[dict[str, Any]]:
+    """Return the comparison of each arm's mean score over the grid of rates, on a logarithmic axis; none for one rate.
+
+    Per seed: the integral of the primary metric over log10(rate) divided by the grid's width, by the trapezoid rule.
+    """
+    runs = evidence.runs.filter(pl.col("stage") == ("tuning" if evidence.chosen else "report"))
+    rates = sorted(runs["rate"].unique())
+    if len(rates) < 2:
+        return []
+    metric = evidence.primary_metric
+    column = {"test_accuracy": "test_accuracy", "test_loss": "capped_test_loss"}[metric]
+    table = runs.pivot("rate", index=["arm", "seed"], values=column, aggregate_function="mean").sort("seed")
+    logs = np.log10(rates)
+    areas = {
+        arm: np.trapezoid(table.filter(pl.col("arm") == arm).select(map(str, rates)).to_numpy(), logs)
+        / (logs[-1] - logs[0])
+        for arm in evidence.arms
+    }
+    effects = [_effect(evidence, METRICS[metric], areas[arm], areas[evidence.arms[0]]) for arm in evidence.arms[1:]]
+    return [
+        _row(METRICS[metric], arm, evidence.arms[0], "grid", judged, "holm")
+        for arm, judged in zip(evidence.arms[1:], judge(effects, correction="holm"), strict=True)
+    ]
+
+
+def by_rate(runs: pl.DataFrame) -> list[dict[str, Any]]:
+    """Return one row per stage, arm and rate: runs, how many diverged, means and standard deviations over seeds."""
+    return _means(runs, ["stage", "arm", "rate"])
+
+
+def by_arm(evidence: Evidence, costs: Mapping[str, Mapping[str, int]]) -> list[dict[str, Any]]:
+    """Return one row per arm (and rate, where several were given) of the runs reported on, with times and sizes."""
+    runs = evidence.runs.filter(pl.col("stage") == "report")
+    epochs = evidence.epochs.filter(pl.col("stage") == "report")
+    rows = []
+    for row in _means(runs, ["arm", "rate"]):
+        own = (pl.col("arm") == row["arm"]) & (pl.col("rate") == row["rate"])
+        seconds = float(epochs.filter(own)["seconds"].median())  # type: ignore[arg-type]
+        times = {"seconds_per_epoch": seconds, "seconds_per_step": seconds / evidence.steps_per_epoch}
+        rows.append({**row, **times, **costs[row["arm"]]})
+    return rows
+
+
+def _family(
+    evidence: Evidence,
+    selections: list[tuple[Rate, pl.DataFrame]],
+    correction: Literal["holm", "benjamini-hochberg"],
+    metrics: list[str],
+) -> list[dict[str, Any]]:
+    """Compare every arm with the baseline on every metric at every selection, and judge all of them together."""
+    baseline = evidence.arms[0]
+    labels: list[tuple[Metric, str, Rate]] = []
+    effects: list[Effect] = []
+    for rate, runs in selections:
+        for name in metrics:
+            for arm in evidence.arms[1:]:
+                if name == "seconds_per_step":
+                    epochs = evidence.epochs.join(runs.select("run"), on="run", how="semi")
+                    values = rounds(epochs, evidence.steps_per_epoch, arm, baseline)
+                else:
+                    values = pairs(runs, name, arm, baseline)
+                labels.append((METRICS[name], arm, rate))
+                effects.append(_effect(evidence, METRICS[name], *values))
+    judged = judge(effects, correction=correction)
+    return [
+        _row(metric, arm, baseline, rate, one, correction) for (metric, arm, rate), one in zip(labels, judged, strict=True)
+    ]
+
+
+def _effect(evidence: Evidence, metric: Metric, values: np.ndarray, baseline_values: np.ndarray) -> Effect:
+    margin = evidence.margin if metric.margin is None else metric.margin
+    if metric.margin_is_relative:
+        margin *= float(np.mean(baseline_values))
+    return paired_effect(values, baseline_values, margin=margin, higher_is_better=metric.higher_is_better)
+
+
+def _row(metric: Metric, arm: str, baseline: str, rate: Rate, judged: Judged, correction: str) -> dict[str, Any]:
+    """Return a comparison as `summary.json` keeps it."""
+    return {
+        "metric": metric.name,
+        "label": metric.label,
+        "unit": metric.unit,
+        "arm": arm,
+        "baseline": baseline,
+        "rate": rate,
+        **asdict(judged.effect),
+        "verdict": judged.verdict,
+        "p_adjusted": judged.p_adjusted,
+        "p_equivalence_adjusted": judged.p_equivalence_adjusted,
+        "correction": correction,
+        "reason": judged.reason,
+        "pairs_needed": judged.pairs_needed,
+    }
+
+
+def _means(runs: pl.DataFrame, keys: list[str]) -> list[dict[str, Any]]:
+    scores = ["loss", "accuracy", "val_loss", "val_accuracy", "test_loss", "test_accuracy"]
+    grouped = runs.group_by(keys, maintain_order=True).agg(
+        pl.len().alias("runs"),
+        pl.col("diverged").sum(),
+        pl.col("epochs_to_target").is_finite().sum().alias("reached"),
+        pl.col("watched_epochs").mean().alias("epochs_to_target"),
+        pl.col(scores).mean().name.suffix("_mean"),
+        pl.col(scores).std().name.suffix("_sd"),
+    )
+    return grouped.to_dicts()

@@ -1,0 +1,158 @@
+"""Training of one chunk: all arms take turns, epoch by epoch, on the same seeds and orders; records come out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from normlab.study.cells import Cell, Chunk, run_name
+from normlab.study.design import Study
+from normlab.study.laboratory import Laboratory
+
+if TYPE_CHECKING:
+    from normlab.data import Dataset
+    from normlab.train.population import EpochRecord
+
+KEY_COLUMNS = {"run": pl.String, "stage": pl.String, "chunk": pl.Int32, "arm": pl.String, "seed": pl.Int64}
+EPOCH_SCHEMA = {
+    **KEY_COLUMNS,
+    "rate": pl.Float64,
+    "batch_size": pl.Int32,
+    "epoch": pl.Int32,
+    "step": pl.Int64,
+    "loss": pl.Float64,
+    "accuracy": pl.Float64,
+    "val_loss": pl.Float64,
+    "val_accuracy": pl.Float64,
+    "seconds": pl.Float64,
+    "diverged": pl.Boolean,
+}
+RUN_SCHEMA = {
+    **KEY_COLUMNS,
+    "rate": pl.Float64,
+    "batch_size": pl.Int32,
+    "epochs": pl.Int32,
+    "step": pl.Int64,
+    "loss": pl.Float64,
+    "accuracy": pl.Float64,
+    "val_loss": pl.Float64,
+    "val_accuracy": pl.Float64,
+    "test_loss": pl.Float64,
+    "test_accuracy": pl.Float64,
+    "seconds": pl.Float64,
+    "diverged": pl.Boolean,
+    "diverged_step": pl.Int64,
+    "initial_hash": pl.String,
+    "order_hash": pl.String,
+}
+
+
+def train_chunk(
+    laboratory: Laboratory,
+    study: Study,
+    dataset: Dataset,
+    chunk: Chunk,
+    after_epoch: Callable[[str, int], None],
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Train every cell of a chunk in every arm and return the records of its epochs and of its runs.
+
+    Arms take turns epoch by epoch, so that whatever slows the machine for a while slows all of them, and times can be
+    compared round by round.
+
+    Args:
+        laboratory: The programs.
+        study: The study.
+        dataset: Its data.
+        chunk: The cells.
+        after_epoch: Called with the arm's name and the epoch, from 1, when all runs of that arm have finished it.
+    """
+    from normlab.train.order import epoch_order
+
+    num_samples = len(dataset.train)
+    seeds = [cell.seed for cell in chunk.cells]
+    states = {
+        arm: population.start(seeds, [cell.rates[arm] for cell in chunk.cells])
+        for arm, population in laboratory.populations.items()
+    }
+    rows: list[dict[str, Any]] = []
+    for epoch in range(1, study.epochs + 1):
+        orders_by_seed = {seed: epoch_order(seed, epoch - 1, num_samples) for seed in dict.fromkeys(seeds)}
+        orders = [orders_by_seed[seed] for seed in seeds]
+        for arm, population in laboratory.populations.items():
+            states[arm], record = population.train(states[arm], orders)
+            rows += _epoch_rows(study, dataset, chunk, arm, epoch, record)
+            after_epoch(arm, epoch)
+    tested = {
+        arm: population.test(states[arm], len(seeds)) for arm, population in laboratory.populations.items()
+    }
+    epochs = pl.DataFrame([{k: row[k] for k in EPOCH_SCHEMA} for row in rows], schema=EPOCH_SCHEMA)
+    return epochs, _run_frame(laboratory, study, dataset, chunk, rows, tested)
+
+
+def _epoch_rows(
+    study: Study, dataset: Dataset, chunk: Chunk, arm: str, epoch: int, record: EpochRecord
+) -> list[dict[str, Any]]:
+    steps = epoch * math.ceil(len(dataset.train) / study.batch_size)
+    has_accuracy = dataset.task == "classification"
+
+    def row(index: int, cell: Cell) -> dict[str, Any]:
+        diverged_step = int(record.diverged_step[index])
+        return {
+            **_key(chunk, arm, cell),
+            "batch_size": study.batch_size,
+            "epoch": epoch,
+            "step": steps,
+            "loss": float(record.loss[index]),
+            "accuracy": float(record.accuracy[index]) if has_accuracy else None,
+            "val_loss": float(record.val_loss[index]),
+            "val_accuracy": float(record.val_accuracy[index]) if has_accuracy else None,
+            "seconds": record.seconds,
+            "diverged": diverged_step > 0,
+            "diverged_step": diverged_step or None,
+        }
+
+    return [row(index, cell) for index, cell in enumerate(chunk.cells)]
+
+
+def _run_frame(
+    laboratory: Laboratory,
+    study: Study,
+    dataset: Dataset,
+    chunk: Chunk,
+    rows: list[dict[str, Any]],
+    tested: dict[str, Any],
+) -> pl.DataFrame:
+    """Return one row per run: its last epoch, its test results, its total seconds, and what proves the pairing."""
+    from normlab.train.order import order_digest
+
+    seconds = pl.DataFrame(rows).group_by("run").agg(pl.col("seconds").sum())
+    seconds_of = dict(seconds.iter_rows())
+    last = {row["run"]: row for row in rows if row["epoch"] == study.epochs}
+    order_hashes = {
+        seed: order_digest(seed, study.epochs, len(dataset.train)) for seed in {cell.seed for cell in chunk.cells}
+    }
+    runs = []
+    for arm, (losses, accuracies) in tested.items():
+        for index, cell in enumerate(chunk.cells):
+            row = last[_key(chunk, arm, cell)["run"]]
+            runs.append(
+                {
+                    **row,
+                    "epochs": study.epochs,
+                    "test_loss": float(losses[index]),
+                    "test_accuracy": float(accuracies[index]) if dataset.task == "classification" else None,
+                    "seconds": seconds_of[row["run"]],
+                    "initial_hash": laboratory.initial_digest(arm, cell.seed),
+                    "order_hash": order_hashes[cell.seed],
+                }
+            )
+    return pl.DataFrame([{k: run[k] for k in RUN_SCHEMA} for run in runs], schema=RUN_SCHEMA)
+
+
+def _key(chunk: Chunk, arm: str, cell: Cell) -> dict[str, Any]:
+    rate = cell.rates[arm]
+    run = run_name(chunk.stage, arm, cell.seed, rate)
+    return {"run": run, "stage": chunk.stage, "chunk": chunk.index, "arm": arm, "seed": cell.seed, "rate": rate}

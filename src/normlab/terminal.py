@@ -1,0 +1,100 @@
+"""What the terminal shows of a study: what will run, how far it is, and what came out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from normlab.result import Result
+    from normlab.study.execute import Progress
+
+NARROWEST = 60
+
+
+@contextmanager
+def progress_bar(console: Console, num_epochs: int) -> Iterator[Callable[[Progress], None]]:
+    """Show runs, epochs and time left while a study trains; yields what is called after every epoch of every arm.
+
+    Where nobody watches (no terminal), one line per tenth of the work is printed instead.
+    """
+    if console.is_terminal:
+        with _live_bar(console, num_epochs) as tell:
+            yield tell
+    else:
+        yield _line_teller(console, num_epochs)
+
+
+def show_result(console: Console, result: Result) -> None:
+    """Print one table per metric with difference, interval and verdict, the answer, and where the report lies."""
+    from normlab.report.table import terminal_tables
+    from normlab.report.words import sentence
+
+    summary = result.records.summary
+    for table in terminal_tables(summary, max(console.width, NARROWEST)):
+        console.print(table)
+    for line in _notes(summary):
+        console.print(f"Note: {line}", markup=False)
+    for comparison in answers(summary):
+        console.print(sentence(comparison), markup=False, style="bold")
+    console.print(f"Report: {result.folder / 'report.html'}", markup=False, soft_wrap=True)
+
+
+def answers(summary: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the comparisons that answer the study's question: the primary metric, for every arm."""
+    primary = summary["primary"]
+    wanted = {"metric": primary["metric"], "rate": primary["rate"]}
+    return [row for row in summary["comparisons"] if all(row[name] == value for name, value in wanted.items())]
+
+
+def _notes(summary: dict[str, Any]) -> list[str]:
+    """Return what a reader must know besides the tables."""
+    notes = []
+    rates = summary["rates"]
+    for arm, at_edge in rates.get("at_edge", {}).items():
+        if at_edge:
+            rate = rates["chosen"][arm]
+            notes.append(f"the best rate of {arm}, {rate:g}, lies at the edge of the grid: a better one may lie beyond.")
+    for row in summary["by_rate"]:
+        if row["diverged"]:
+            notes.append(
+                f"{row['diverged']} of {row['runs']} {row['stage']} runs of {row['arm']} diverged at rate {row['rate']:g}."
+            )
+    return notes
+
+
+@contextmanager
+def _live_bar(console: Console, num_epochs: int) -> Iterator[Callable[[Progress], None]]:
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=None), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("loading and compiling", total=None)
+
+        def tell(now: Progress) -> None:
+            bar.update(
+                task, description=_words(now, num_epochs), total=now.run_epochs_total, completed=now.run_epochs_done
+            )
+
+        yield tell
+
+
+def _line_teller(console: Console, num_epochs: int) -> Callable[[Progress], None]:
+    told = 0
+
+    def tell(now: Progress) -> None:
+        nonlocal told
+        tenth = 10 * now.run_epochs_done // now.run_epochs_total
+        if tenth > told:
+            told = tenth
+            console.print(f"{10 * tenth} %: {_words(now, num_epochs)}", markup=False)
+
+    return tell
+
+
+def _words(now: Progress, num_epochs: int) -> str:
+    stage = "tuning rates" if now.stage == "tuning" else "runs to report"
+    return f"{stage}: {now.runs_done} of {now.runs_total} runs, {now.arm} epoch {now.epoch} of {num_epochs}"

@@ -1,0 +1,132 @@
+"""The training loop of one run: draw, differentiate, update, record. It knows nothing of other runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+if TYPE_CHECKING:
+    import keras
+
+    from normlab.train.objective import Objective
+
+# Samples per forward pass of an evaluation: bounds memory, and on a CPU more is not faster.
+EVALUATION_BATCH = 1000
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """What is fixed while a run trains.
+
+    Attributes:
+        model: Keras model; used through `stateless_call` only.
+        optimizer: Keras optimizer, built for the model's trainable variables.
+        objective: Loss per sample and its bound.
+        batch_size: Samples per step; the last step of an epoch takes what is left.
+        divisor: Inputs are divided by it in float32, inside the program.
+    """
+
+    model: keras.Model
+    optimizer: keras.optimizers.Optimizer
+    objective: Objective
+    batch_size: int
+    divisor: float
+
+
+class RunState(NamedTuple):
+    """All that changes while a run trains."""
+
+    trainable: list[Any]
+    non_trainable: list[Any]
+    optimizer: list[Any]
+    step: Any  # steps taken so far, int32
+    diverged_step: Any  # first step (from 1) whose loss was not finite or above the bound; 0 if none yet, int32
+
+
+class Totals(NamedTuple):
+    """Sums over samples."""
+
+    loss: Any
+    hits: Any
+
+
+def train_epoch(
+    trainer: Trainer, state: RunState, x: jax.Array, y: jax.Array, order: jax.Array, num_batches: jax.Array
+) -> tuple[RunState, Totals]:
+    """Train one run for one epoch in the given order of samples.
+
+    Args:
+        trainer: What is fixed.
+        state: Before the epoch.
+        x: Training inputs as stored, (n, ...).
+        y: Training targets, (n,).
+        order: Permutation of the samples, (n,), int32.
+        num_batches: Full batches to take, at most n // batch_size; traced, so a short measurement needs no second
+            program. The last, short batch is its own step: padding would enter a norm's statistics.
+
+    Returns:
+        The state after, and sums of loss and hits over the epoch's samples, as seen in training mode before each step.
+    """
+    size = trainer.batch_size
+    whole, rest = divmod(len(order), size)
+    batches = order[: whole * size].reshape(whole, size)
+
+    def one(position: jax.Array, carry: tuple[RunState, Totals]) -> tuple[RunState, Totals]:
+        chosen = batches[position]
+        return train_step(trainer, carry, x[chosen], y[chosen])
+
+    carry = jax.lax.fori_loop(0, num_batches, one, (state, Totals(jnp.float32(0), jnp.float32(0))))
+    if rest:
+        chosen = order[whole * size :]
+        carry = train_step(trainer, carry, x[chosen], y[chosen])
+    return carry
+
+
+def train_step(
+    trainer: Trainer, carry: tuple[RunState, Totals], x: jax.Array, y: jax.Array
+) -> tuple[RunState, Totals]:
+    """Take one optimizer step on the batch (x, y) and add its losses and hits to the totals."""
+    state, totals = carry
+
+    def mean_loss(trainable: list[Any]) -> tuple[jax.Array, tuple[list[Any], jax.Array]]:
+        outputs, non_trainable, penalties = trainer.model.stateless_call(
+            trainable, state.non_trainable, scaled(x, trainer.divisor), training=True, return_losses=True
+        )
+        losses, hits = trainer.objective.per_sample(outputs, y)
+        return losses.mean() + sum(penalties), (non_trainable, hits.sum())
+
+    (loss, (non_trainable, hits)), gradients = jax.value_and_grad(mean_loss, has_aux=True)(state.trainable)
+    trainable, optimizer = trainer.optimizer.stateless_apply(state.optimizer, gradients, state.trainable)
+    step = state.step + 1
+    bad = ~(loss <= trainer.objective.divergence_bound)  # also true where the loss is not a number
+    diverged_step = jnp.where((state.diverged_step == 0) & bad, step, state.diverged_step)
+    after = RunState(trainable, non_trainable, optimizer, step, diverged_step)
+    return after, Totals(totals.loss + loss * len(y), totals.hits + hits)
+
+
+def evaluate(trainer: Trainer, state: RunState, x: jax.Array, y: jax.Array) -> Totals:
+    """Return the mean loss and accuracy of one run on (x, y) in evaluation mode."""
+    size = min(EVALUATION_BATCH, len(y))
+    whole, rest = divmod(len(y), size)
+
+    def sums(part: tuple[jax.Array, jax.Array]) -> Totals:
+        outputs, _ = trainer.model.stateless_call(
+            state.trainable, state.non_trainable, scaled(part[0], trainer.divisor), training=False
+        )
+        losses, hits = trainer.objective.per_sample(outputs, part[1])
+        return Totals(losses.sum(), hits.sum())
+
+    cut = whole * size
+    slices = (x[:cut].reshape(whole, size, *x.shape[1:]), y[:cut].reshape(whole, size))
+    totals = Totals(*(value.sum() for value in jax.lax.map(sums, slices)))
+    if rest:
+        totals = Totals(*(a + b for a, b in zip(totals, sums((x[cut:], y[cut:])), strict=True)))
+    return Totals(totals.loss / len(y), totals.hits / len(y))
+
+
+def scaled(x: jax.Array, divisor: float) -> jax.Array:
+    """Return stored inputs as the network sees them: float32, divided by the divisor."""
+    return x.astype(jnp.float32) / divisor

@@ -1,0 +1,71 @@
+"""Keras's optimizers by name, each with the grid of learning rates that `tuned` searches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclass(frozen=True)
+class OptimizerChoice:
+    """An optimizer and its grid.
+
+    Attributes:
+        build: Returns a new Keras optimizer; its learning rate is set per run afterwards.
+        grid: Learning rates that `tuned` searches, ascending, in steps of about a factor of three. Every arm gets the
+            same grid.
+    """
+
+    build: Callable[[], keras.optimizers.Optimizer]
+    grid: tuple[float, ...]
+
+
+def _sgd() -> keras.optimizers.Optimizer:
+    import keras
+
+    return keras.optimizers.SGD()
+
+
+def _momentum() -> keras.optimizers.Optimizer:
+    import keras
+
+    return keras.optimizers.SGD(momentum=0.9)  # Sutskever et al. 2013 use 0.9 to 0.99; 0.9 is the common choice
+
+
+def _adam() -> keras.optimizers.Optimizer:
+    import keras
+
+    return keras.optimizers.Adam()
+
+
+def _adamw() -> keras.optimizers.Optimizer:
+    import keras
+
+    return keras.optimizers.AdamW()
+
+
+# Plain SGD is searched up to 1, where nets without a norm diverge; momentum 0.9 multiplies the step by 1/(1 - 0.9).
+OPTIMIZERS = {
+    "sgd": OptimizerChoice(_sgd, (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)),
+    "momentum": OptimizerChoice(_momentum, (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1)),
+    "adam": OptimizerChoice(_adam, (0.00003, 0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03)),
+    "adamw": OptimizerChoice(_adamw, (0.00003, 0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03)),
+}
+
+
+def initial_state(optimizer: keras.optimizers.Optimizer, rates: list[float]) -> list[np.ndarray]:
+    """Return the optimizer's variables for all runs, each of shape (num_runs, ...), with the rate of each run."""
+    stacked = []
+    for variable in optimizer.variables:
+        value = np.asarray(variable.value)
+        if variable.name == "learning_rate":
+            stacked.append(np.asarray(rates, dtype=value.dtype))
+        else:
+            stacked.append(np.broadcast_to(value, (len(rates), *value.shape)).copy())
+    return stacked
