@@ -1,0 +1,104 @@
+"""`load`: from a name, a file or arrays to a `Dataset`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from normlab.data.catalog import DATASETS
+from normlab.data.dataset import Dataset
+from normlab.data.locate import data_folder, find_files, is_file
+from normlab.data.missing import CHOICES, Missing
+from normlab.errors import InputError
+
+_FILE_SUFFIXES = (".npz", ".csv", ".parquet")
+
+
+def load(
+    source: str | Path | tuple[Any, ...] | Mapping[str, Any],
+    *,
+    data_dir: Path | str | None = None,
+    target: str | None = None,
+    missing: Missing = "error",
+    split_seed: int = 0,
+    name: str | None = None,
+) -> Dataset:
+    """Load a data set by name, from a file, or from arrays.
+
+    Args:
+        source: A name in `DATASETS`; a path ending in .npz, .csv or .parquet; arrays `(x, y)`; or a mapping with
+            x and y, or x_train, y_train, x_test, y_test and optionally x_val, y_val.
+        data_dir: Where the official files are; default: the folder in NORMLAB_DATA, else the user's cache folder,
+            to which missing files are downloaded. Nothing is downloaded to a folder that was given.
+        target: Name of the target column, for .csv and .parquet.
+        missing: What is done about missing values in .csv and .parquet: refuse them, drop their rows, or fill numbers
+            with the training part's mean and give categories one of their own.
+        split_seed: What the 60/20/20 split is drawn from; the official parts of MNIST, Fashion-MNIST and CIFAR-10,
+            and parts that the user gives, stay as they are.
+        name: Name of the result; default: the data set's name, the file's name, or "arrays".
+
+    Raises:
+        InputError: Unknown name, missing or altered file, or data that break a rule; the message says which.
+    """
+    if missing not in CHOICES:
+        raise InputError("missing must be known", repr(missing), f"choose one of {', '.join(CHOICES)}")
+    if isinstance(source, str) and source in DATASETS:
+        _refuse_target(target)
+        dataset = _load_named(source, data_dir, split_seed)
+        return dataset if name is None else replace(dataset, name=name)
+    if isinstance(source, (str, Path)):
+        return _load_file(source, target, missing, split_seed, name)
+    _refuse_target(target)
+    from normlab.data.arrays import load_arrays
+
+    return load_arrays(source, split_seed, name or "arrays", "Arrays given by the user.")
+
+
+def _load_named(name: str, data_dir: Path | str | None, split_seed: int) -> Dataset:
+    if DATASETS[name].kind == "embedded":
+        from normlab.data.embedded import load_embedded
+
+        return load_embedded(name, split_seed)
+    from normlab.data.official import load_official
+
+    folder = data_folder(data_dir)
+    complete = len(find_files(name, DATASETS[name], folder.path)) == len(DATASETS[name].contents)
+    if not complete and not folder.chosen:
+        from normlab.data.download import get_files
+
+        get_files(name, DATASETS[name], folder.path)
+    return load_official(name, folder.path)
+
+
+def _load_file(source: str | Path, target: str | None, missing: Missing, split_seed: int, name: str | None) -> Dataset:
+    path = Path(source).expanduser()
+    suffix = path.suffix.lower()
+    if suffix not in _FILE_SUFFIXES:
+        raise InputError(
+            "data must be a known name or a path ending in .npz, .csv or .parquet",
+            repr(str(source)),
+            f"choose one of {', '.join(DATASETS)}, or give such a path",
+        )
+    if not is_file(path):
+        raise InputError("the data file must exist", str(path), "check the path")
+    if suffix != ".npz":
+        from normlab.data.tables import load_table
+
+        return load_table(path, target, missing, split_seed, name or path.stem)
+    _refuse_target(target)
+    from normlab.data.array_input import ARRAY_NAMES
+    from normlab.data.arrays import load_arrays
+    from normlab.data.npz import read_npz
+
+    return load_arrays(
+        read_npz(path, ARRAY_NAMES), split_seed, name or path.stem, f"Arrays of {path.name}, given by the user."
+    )
+
+
+def _refuse_target(target: str | None) -> None:
+    if target is not None:
+        raise InputError(
+            "target must be left out unless the data come from .csv or .parquet", repr(target), "leave target out"
+        )

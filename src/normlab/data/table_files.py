@@ -1,0 +1,86 @@
+"""A .csv or .parquet file to a frame whose columns are numbers, booleans or text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from normlab.errors import InputError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+def read_table(path: Path) -> pl.DataFrame:
+    """Read a table; rows are counted from 1, without the header.
+
+    A .csv column is read from all its rows: spaces around text are removed, an empty cell is a missing value, and
+    a column whose cells are all numbers is numeric. A column of text in which at least half of the cells are numbers
+    is refused. The columns of a .parquet file have the types that the file states.
+
+    Raises:
+        InputError: Not a readable table, no rows, two columns of one name, or numbers mixed with text.
+    """
+    import polars as pl
+
+    is_csv = path.suffix.lower() == ".csv"
+    try:
+        if is_csv:
+            header = pl.read_csv(path, has_header=False, n_rows=1, infer_schema=False, truncate_ragged_lines=True)
+            _require_distinct([str(cell or "").strip() for cell in header.row(0)], path)
+            frame = pl.read_csv(path, infer_schema_length=None)
+        else:
+            frame = pl.read_parquet(path, hive_partitioning=False)
+    # PanicException is what some damaged Parquet files end in; it is no subclass of Exception.
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+        reason = str(error).strip().splitlines() or ["no reason given"]
+        raise InputError(
+            f"{path} must be a readable {path.suffix.lower()} table",
+            f"{type(error).__name__}: {reason[0]}",
+            "check that every row has as many cells as the header, in UTF-8"
+            if is_csv
+            else "write it again as a Parquet file",
+        ) from error
+    if is_csv:
+        frame = frame.rename({column: column.strip() for column in frame.columns})
+        frame = frame.with_columns([_typed(frame[column], path) for column in frame.columns])
+    if not len(frame):
+        raise InputError(f"{path} must have at least one row of data", "none", "add rows below the header")
+    return frame
+
+
+def _require_distinct(names: list[str], path: Path) -> None:
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise InputError(
+            f"columns of {path} must have different names",
+            f"{', '.join(map(repr, repeated))} more than once",
+            "rename or remove one of them",
+        )
+
+
+def _typed(series: pl.Series, path: Path) -> pl.Series:
+    """A column of text as numbers if all its cells are; stripped, with empty cells missing, otherwise."""
+    import polars as pl
+
+    if series.dtype != pl.String:
+        return series
+    text = series.str.strip_chars()
+    text = text.set(text == "", None)
+    integers = text.cast(pl.Int64, strict=False)
+    if text.null_count() < len(text) and integers.null_count() == text.null_count():
+        return integers
+    numbers = text.cast(pl.Float64, strict=False)
+    num_cells = len(text) - text.null_count()
+    num_numbers = len(numbers) - numbers.null_count()
+    if num_numbers == 0 or 2 * num_numbers < num_cells:
+        return text
+    if num_numbers == num_cells:
+        return numbers
+    row = int((numbers.is_null() & text.is_not_null()).arg_true()[0])
+    raise InputError(
+        f"column {series.name!r} of {path} must hold numbers only, or mostly text",
+        f"a column of numbers with text in it: {text[row]!r} in row {row + 1}, "
+        f"and {num_cells - num_numbers} such cells in all",
+        "correct the cell, or leave it empty if the value is missing",
+    )

@@ -1,0 +1,129 @@
+"""The user's own tables, .csv or .parquet, to a `Dataset`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from normlab.data.columns import encode_columns, require_encodable
+from normlab.data.dataset import Dataset, Part
+from normlab.data.missing import Missing, handle_missing
+from normlab.data.splits import describe_split, split_three
+from normlab.data.table_files import read_table
+from normlab.data.targets import class_indices, standardized_targets
+from normlab.errors import InputError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+def load_table(path: Path, target: str | None, missing: Missing, split_seed: int, name: str) -> Dataset:
+    """Make a data set of a table.
+
+    A target column of integers, text, booleans or categories gives classes, in sorted order; one of floats (or
+    decimals) a regression target, standardized with the training part's moments. The other columns are the inputs,
+    encoded by `encode_columns`. The split is 60/20/20, stratified by class.
+
+    Args:
+        path: A .csv or .parquet file.
+        target: Name of the target column.
+        missing: What is done about missing values, see `handle_missing`.
+        split_seed: What the split is drawn from.
+        name: Name of the data set.
+
+    Raises:
+        InputError: The file, its columns or its values break a rule.
+    """
+    import polars as pl
+
+    frame = read_table(path)
+    target = _require_target(frame, target, path)
+    require_encodable(frame.drop(target))
+    frame, missing_sentence = handle_missing(frame, target, missing)
+    task_is_regression = frame[target].dtype.is_float() or frame[target].dtype.is_decimal()
+    classes: tuple[str, ...] = ()
+    if task_is_regression:
+        y = frame[target].cast(pl.Float64).to_numpy()
+        split = split_three(len(y), None, (), split_seed)
+    else:
+        labels = class_indices({"whole": _labels(frame[target])}, "whole", f"the target column {target!r}")
+        y, classes = labels.parts["whole"], labels.classes
+        split = split_three(len(y), y, classes, split_seed)
+    encoded = encode_columns(frame.drop(target), split.train)
+    y_parts = {part: y[rows] for part, rows in split._asdict().items()}
+    mean, scale = 0.0, 1.0
+    target_sentence = f"The target is {target}, {len(classes)} classes."
+    if task_is_regression:
+        y_parts, mean, scale = standardized_targets(y_parts, f"the target column {target!r}")
+        target_sentence = (
+            f"The target is {target}, standardized with the training part's mean {mean:.6g} and deviation {scale:.6g}."
+        )
+    train, validation, test = (Part(encoded.x[rows], y_parts[part]) for part, rows in split._asdict().items())
+    return Dataset(
+        name=name,
+        task="regression" if task_is_regression else "classification",
+        train=train,
+        validation=validation,
+        test=test,
+        classes=classes,
+        divisor=1.0,
+        description=(
+            f"Table {path.name}, given by the user.",
+            describe_split(y_parts, bool(classes), split_seed),
+            target_sentence,
+            *encoded.notes,
+            missing_sentence,
+        ),
+        columns=encoded.names,
+        target_mean=mean,
+        target_scale=scale,
+    )
+
+
+def _require_target(frame: pl.DataFrame, target: str | None, path: Path) -> str:
+    """The target's name, if it is a column of a usable type beside at least one other column."""
+    import polars as pl
+
+    if target not in frame.columns:
+        raise InputError(
+            f"target must be a column of {path}",
+            "none" if target is None else repr(target),
+            f"choose one of {', '.join(map(repr, frame.columns))}",
+        )
+    series = frame[target]
+    if series.null_count() == len(series):
+        raise InputError(f"the target column {target!r} must have values", "none", "choose another target")
+    usable = series.dtype.is_numeric() or isinstance(series.dtype, (pl.String, pl.Boolean, pl.Categorical, pl.Enum))
+    if not usable:
+        raise InputError(
+            f"the target column {target!r} must hold numbers, booleans or text",
+            f"type {series.dtype}",
+            "convert the column or choose another target",
+        )
+    if series.dtype.is_float():
+        infinite = series.is_infinite().fill_null(False).arg_true()
+        if len(infinite):
+            raise InputError(
+                f"the target column {target!r} must hold finite numbers",
+                f"{series[int(infinite[0])]} in row {int(infinite[0]) + 1}, and {len(infinite)} such cells in all",
+                "correct these cells, or leave them empty if the values are missing",
+            )
+    if frame.width < 2:
+        raise InputError(
+            f"{path} must have an input column beside the target", f"only {target!r}", "add the columns to learn from"
+        )
+    return target
+
+
+def _labels(series: pl.Series) -> np.ndarray:
+    """Labels of a column without missing values: int64 for integers (in numeric order), text otherwise."""
+    import polars as pl
+
+    # Integers beyond 64 bits are ordered as text.
+    if series.dtype.is_integer() and series.dtype not in (pl.UInt64, pl.Int128, pl.UInt128):
+        return series.cast(pl.Int64).to_numpy()
+    if series.dtype == pl.Boolean:
+        return series.to_numpy()
+    return np.array(series.cast(pl.String).to_list(), dtype=np.str_)
