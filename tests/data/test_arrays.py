@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from normlab.data import load
+from normlab.errors import InputError
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(5, 3, (60, 4))
@@ -97,9 +98,10 @@ def test_given_validation_part_stays(name: str) -> None:
         assert np.array_equal(part.y, LABELS[rows])
 
 
-def test_class_absent_from_the_test_part_is_said() -> None:
+def test_class_absent_from_the_test_part_is_refused() -> None:
     y_test = np.where(LABELS[36:] == 2, 0, LABELS[36:])
-    assert "The test part has no sample of 2." in load(_parts(y_test=y_test)).description
+    with pytest.raises(InputError, match="every class must be in every part.*no sample of '2' in the test part"):
+        load(_parts(y_test=y_test))
 
 
 def test_the_callers_arrays_can_change_afterwards() -> None:

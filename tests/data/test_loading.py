@@ -75,11 +75,12 @@ WRONG: dict[str, tuple[Any, dict[str, Any], str]] = {
     "one class": ((X, Y * 0), {}, r"at least 2 classes, got only '0'"),
     "rare class": ((X, np.where(np.arange(30) < 2, 7, Y)), {}, r"class '7' with 2"),
     "rare class in training": (
-        PARTS | {"y_train": np.arange(30) // 29, "y_test": Y * 0},
+        PARTS | {"y_train": np.arange(30) // 29, "y_test": Y % 2},
         {},
         r"at least 2 samples.* class '1' with 1",
     ),
     "class of the test part only": (PARTS | {"y_test": Y + 1}, {}, r"class of the test part .* '3' at index 2"),
+    "class absent from the test part": (PARTS | {"y_test": Y * 0}, {}, r"every class .* every part.* no sample of '1'"),
     "two samples": ((X[:2], np.array([0.5, 1.5])), {}, r"at least 3 samples"),
 }
 

@@ -30,12 +30,14 @@ def test_other_types_are_refused(y: np.ndarray) -> None:
 
 
 def test_classes_are_those_of_the_training_part() -> None:
-    labels = class_indices({"train": np.array([9, 2, 9]), "test": np.array([2])}, "train", "y")
+    labels = class_indices({"train": np.array([9, 2, 9]), "test": np.array([2, 9])}, "train", "y")
     assert labels.classes == ("2", "9")
     assert labels.parts["train"].tolist() == [1, 0, 1]
-    assert labels.parts["test"].tolist() == [0]
+    assert labels.parts["test"].tolist() == [0, 1]
     with pytest.raises(InputError, match=r"class of the test part .* '7' at index 1, and 2 such samples"):
         class_indices({"train": np.array([1, 2]), "test": np.array([1, 7, 7])}, "train", "y")
+    with pytest.raises(InputError, match=r"every class must be in every part.* no sample of '2' in the test part"):
+        class_indices({"train": np.array([1, 2]), "test": np.array([1, 1])}, "train", "y")
 
 
 @pytest.mark.parametrize(

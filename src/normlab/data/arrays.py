@@ -59,7 +59,7 @@ def load_arrays(source: Any, split_seed: int, name: str, origin: str) -> Dataset
         y_parts, mean, scale = standardized_targets(y_parts, "y")
     inputs = _scale(x_parts)
     parts = {part: Part(inputs.parts[part], y_parts[part]) for part in ("train", "validation", "test")}
-    notes = [inputs.preprocessing, *_target_notes(y_parts, classes, mean, scale)]
+    notes = [inputs.preprocessing, *_target_notes(classes, mean, scale)]
     return Dataset(
         name=name,
         task=task,
@@ -141,12 +141,7 @@ def _require_finite(values: np.ndarray, name: str) -> None:
         )
 
 
-def _target_notes(y_parts: dict[str, np.ndarray], classes: tuple[str, ...], mean: float, scale: float) -> list[str]:
-    if not classes:
-        return [f"The target is standardized with the training part's mean {mean:.6g} and deviation {scale:.6g}."]
-    notes = []
-    for part in ("validation", "test"):
-        absent = [name for index, name in enumerate(classes) if index not in set(np.unique(y_parts[part]).tolist())]
-        if absent:
-            notes.append(f"The {part} part has no sample of {', '.join(absent)}.")
-    return notes
+def _target_notes(classes: tuple[str, ...], mean: float, scale: float) -> list[str]:
+    if classes:
+        return []
+    return [f"The target is standardized with the training part's mean {mean:.6g} and deviation {scale:.6g}."]

@@ -68,6 +68,13 @@ def class_indices(parts: dict[str, np.ndarray], reference: str, name: str) -> La
                 f"{str(values[unknown[0]])!r} at index {unknown[0]}, and {len(unknown)} such samples in all",
                 "add samples of this class to the training part or remove it",
             )
+        absent = np.setdiff1d(labels, values)
+        if len(absent):
+            raise InputError(
+                "every class must be in every part, so that each part measures the same",
+                f"no sample of {str(absent[0])!r} in the {part} part",
+                "add some there, or give data without parts and let normlab split them",
+            )
         indices[part] = np.searchsorted(labels, values).astype(np.int32)
     return Labels(indices, tuple(str(label) for label in labels))
 
