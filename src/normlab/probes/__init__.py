@@ -1,0 +1,1 @@
+"""What is measured inside a network: so far the worked example of batch normalization."""
