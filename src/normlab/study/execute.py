@@ -211,7 +211,7 @@ class _Steps:
             "primary": {
                 "metric": evidence.primary_metric,
                 "arm": arms[1],
-                "rate": "tuned" if study.tuned else study.grid[0],
+                "rate": "tuned" if study.tuned else study.rates[0],
             },
             "rates": _rates(study, dataset.task, chosen),
             "target": {"metric": target.metric, "value": target.value, "rule": target.rule},

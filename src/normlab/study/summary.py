@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -13,8 +13,9 @@ from normlab.stats.verdict import Effect, Judged, judge, paired_effect
 from normlab.study.metrics import METRICS, Metric, pairs, rounds
 from normlab.study.rates import Choice
 
+NEVER_REACHED = "No run of either arm reached the target in the epochs trained, so there is nothing to compare."
+
 Rate = float | Literal["tuned", "grid"]
-Paired = Callable[[str, str, str], tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -51,20 +52,19 @@ class Evidence:
 
 
 def comparisons(evidence: Evidence) -> list[dict[str, Any]]:
-    """Return every comparison with its verdict: at each arm's own best rate first, then at each shared rate.
+    """Return every comparison with its verdict, the study's question first.
 
-    Own best rates are confirmatory: Holm's correction over arms and metrics. Shared rates, where there are several,
-    are an exploratory grid: Benjamini-Hochberg over rates, arms and metrics. One rate alone is confirmatory.
+    The primary metric at each arm's own best rate, or at the one rate given, was named before the data were seen: it
+    is confirmatory, with Holm's correction over the arms. Everything else is exploratory, with Benjamini-Hochberg's
+    correction: the other metrics there, and every metric at each shared rate of a grid. Times do not depend on the
+    rate, so a tuned study compares them once.
     """
-    found: list[dict[str, Any]] = []
-    shared_stage = evidence.runs.filter(pl.col("stage") == ("tuning" if evidence.chosen else "report"))
-    if evidence.chosen:
-        reported = evidence.runs.filter(pl.col("stage") == "report")
-        found += _family(evidence, [("tuned", reported)], "holm", evidence.metrics)
-    rates = sorted(shared_stage["rate"].unique())
-    families = [(rate, shared_stage.filter(pl.col("rate") == rate)) for rate in rates]
-    correction: Literal["holm", "benjamini-hochberg"] = "holm" if len(rates) == 1 else "benjamini-hochberg"
-    return found + _family(evidence, families, correction, evidence.metrics)
+    others = [name for name in evidence.metrics if name != evidence.primary_metric]
+    main, shared = _selections(evidence)
+    found = _family(evidence, main, "holm", [evidence.primary_metric])
+    found += _family(evidence, main, "benjamini-hochberg", others)
+    at_shared = [name for name in evidence.metrics if name != "seconds_per_step" or not evidence.chosen]
+    return found + _family(evidence, shared, "benjamini-hochberg", at_shared)
 
 
 def area_over_rates(evidence: Evidence) -> list[dict[str, Any]]:
@@ -110,6 +110,16 @@ def by_arm(evidence: Evidence, costs: Mapping[str, Mapping[str, int]]) -> list[d
     return rows
 
 
+def _selections(evidence: Evidence) -> tuple[list[tuple[Rate, pl.DataFrame]], list[tuple[Rate, pl.DataFrame]]]:
+    """Return the runs that answer the study's question, and those at each shared rate of a grid, with their rates."""
+    reported = evidence.runs.filter(pl.col("stage") == "report")
+    shared_stage = evidence.runs.filter(pl.col("stage") == "tuning") if evidence.chosen else reported
+    shared = [(rate, shared_stage.filter(pl.col("rate") == rate)) for rate in sorted(shared_stage["rate"].unique())]
+    if evidence.chosen:
+        return [("tuned", reported)], shared
+    return (shared, []) if len(shared) == 1 else ([], shared)
+
+
 def _family(
     evidence: Evidence,
     selections: list[tuple[Rate, pl.DataFrame]],
@@ -120,6 +130,7 @@ def _family(
     baseline = evidence.arms[0]
     labels: list[tuple[Metric, str, Rate]] = []
     effects: list[Effect] = []
+    unreached: set[int] = set()
     for rate, runs in selections:
         for name in metrics:
             for arm in evidence.arms[1:]:
@@ -128,12 +139,21 @@ def _family(
                     values = rounds(epochs, evidence.steps_per_epoch, arm, baseline)
                 else:
                     values = pairs(runs, name, arm, baseline)
+                if name == "epochs_to_target" and not _any_reached(runs, arm, baseline):
+                    unreached.add(len(effects))
                 labels.append((METRICS[name], arm, rate))
                 effects.append(_effect(evidence, METRICS[name], *values))
-    judged = judge(effects, correction=correction)
+    judged = [
+        replace(one, verdict="undecided", reason=NEVER_REACHED, pairs_needed=None) if index in unreached else one
+        for index, one in enumerate(judge(effects, correction=correction))
+    ]
     return [
         _row(metric, arm, baseline, rate, one, correction) for (metric, arm, rate), one in zip(labels, judged, strict=True)
     ]
+
+
+def _any_reached(runs: pl.DataFrame, arm: str, baseline: str) -> bool:
+    return bool(runs.filter(pl.col("arm").is_in([arm, baseline]))["epochs_to_target"].is_finite().any())
 
 
 def _effect(evidence: Evidence, metric: Metric, values: np.ndarray, baseline_values: np.ndarray) -> Effect:

@@ -16,13 +16,14 @@ if TYPE_CHECKING:
 XLA_FLAG = "--xla_cpu_multi_thread_eigen=false"
 
 
-def prepare(cache_dir: Path | None = None) -> None:
-    """Set up Keras on JAX with one CPU device per core and a compilation cache; call before the first computation.
+def prepare(cache_dir: Path | None = None, num_cpu_devices: int | None = None) -> None:
+    """Set up Keras on JAX with one device per CPU core and a compilation cache; call before the first computation.
 
     A process in which JAX already computes keeps its devices; runs are then spread over those.
 
     Args:
         cache_dir: Where compiled programs are kept between calls; default: the user's cache folder.
+        num_cpu_devices: Devices that the CPU counts as; default: `num_cores()`.
 
     Raises:
         InputError: If Keras was already imported with a backend other than JAX.
@@ -44,7 +45,7 @@ def prepare(cache_dir: Path | None = None) -> None:
     import jax
 
     try:
-        jax.config.update("jax_num_cpu_devices", num_cores())
+        jax.config.update("jax_num_cpu_devices", num_cpu_devices or num_cores())
     except RuntimeError:
         pass  # JAX already computes in this process: its devices stand.
     jax.config.update("jax_compilation_cache_dir", str(cache_dir or default_cache_dir()))
@@ -66,10 +67,11 @@ def num_cores() -> int:
     return os.cpu_count() or 1
 
 
-def run_mesh() -> Mesh:
-    """Return all devices in a row; runs are spread along its one axis, `run`."""
+def run_mesh(num_devices: int | None = None) -> Mesh:
+    """Return devices in a row, by default all of them; runs are spread along its one axis, `run`."""
     import jax
 
-    return jax.make_mesh((jax.device_count(),), ("run",), axis_types=(jax.sharding.AxisType.Auto,))
+    devices = jax.devices()[:num_devices]
+    return jax.make_mesh((len(devices),), ("run",), axis_types=(jax.sharding.AxisType.Auto,), devices=devices)
 
 

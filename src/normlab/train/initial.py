@@ -130,15 +130,23 @@ def _describe(initializer: Any) -> str:
 
 @contextmanager
 def _noting_initializers() -> Iterator[dict[int, Any]]:
-    """Note the initializer that each variable is added with, while models are built inside this context."""
+    """Note the initializer that each variable is added with, while models are built inside this context.
+
+    The variable itself starts at zero: its values are drawn later, for every run, and a draw here would only cost
+    compilations.
+    """
     import keras
 
     noted: dict[int, Any] = {}
     original = keras.layers.Layer.add_weight
 
-    def add_weight(self: Any, shape: Any = None, initializer: Any = None, *rest: Any, **options: Any) -> Any:
-        variable = original(self, shape, initializer, *rest, **options)
-        if initializer is None:  # Keras's own default for float variables
+    def add_weight(self: Any, *positional: Any, initializer: Any = None, **options: Any) -> Any:
+        if len(positional) > 1:  # (shape, initializer, ...)
+            shape, initializer, *rest = positional
+            variable = original(self, shape, "zeros", *rest, **options)
+        else:
+            variable = original(self, *positional, initializer="zeros", **options)
+        if initializer is None:  # Keras's own defaults
             initializer = "glorot_uniform" if "float" in str(variable.dtype) else "zeros"
         noted[id(variable)] = keras.initializers.get(initializer)
         return variable

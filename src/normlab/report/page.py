@@ -1,0 +1,109 @@
+"""The report as one page: a single HTML file that opens offline and loads nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from normlab.errors import InputError
+from normlab.report.markup import text
+from normlab.report.stylesheet import STYLE
+
+if TYPE_CHECKING:
+    from normlab.report.records import Records
+
+NAMES: dict[str, str] = {
+    "answer": "Answer",
+    "setting": "What was compared",
+    "curves": "Curves",
+    "rates": "Learning rates",
+    "scores": "Final scores",
+    "verdicts": "Verdicts",
+    "discussion": "Discussion",
+    "explanation": "Batch normalization explained",
+    "method": "How this was measured",
+}
+"""Sections in the order of the page, by their identifier."""
+
+# Nothing is loaded, and no script runs; styles are the page's own.
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+
+
+def render_page(records: Records) -> str:
+    """Return the page as HTML; all text of the records is escaped."""
+    from normlab.report.explanation import explanation
+    from normlab.report.method import method_section
+    from normlab.report.sections import (
+        answer_section,
+        curves_section,
+        discussion_section,
+        rates_section,
+        scores_section,
+        verdicts_section,
+    )
+    from normlab.report.setting import setting_section
+
+    sections = {
+        "answer": answer_section(records),
+        "setting": setting_section(records),
+        "curves": curves_section(records),
+        "rates": rates_section(records),
+        "scores": scores_section(records),
+        "verdicts": verdicts_section(records),
+        "discussion": discussion_section(records),
+        "explanation": explanation(records.example) if records.example is not None else "",
+        "method": method_section(records),
+    }
+    links = "".join(f'<li><a href="#{key}">{text(NAMES[key])}</a></li>' for key, body in sections.items() if body)
+    title = f"{' and '.join(records.arms) if len(records.arms) == 2 else ', '.join(records.arms)} on {records.study['data']['name']}"
+    # A number and its per cent sign stay on one line.
+    body = "".join(sections.values()).replace(" %", "\N{NO-BREAK SPACE}%")
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{text(title)}</title>
+<style>{STYLE}</style>
+</head>
+<body>
+<header>
+<h1>{text(title)}</h1>
+<p>{text(_subtitle(records))}</p>
+<nav aria-label="Sections"><ol>{links}</ol></nav>
+</header>
+<main>
+{body}
+</main>
+<footer>normlab {text(records.summary["normlab"])}, {text(records.folder)}</footer>
+</body>
+</html>
+"""
+
+
+def write_page(records: Records, path: Path) -> None:
+    """Write the page to `path`: aside first, flushed to disk, then renamed, so that no reader sees half of it.
+
+    Raises:
+        InputError: If the file cannot be written.
+    """
+    from normlab.study.store import write_atomically
+
+    page = render_page(records)
+    path = Path(path)
+    try:
+        write_atomically(path, lambda aside: aside.write_text(page, encoding="utf-8"))
+    except OSError as error:
+        action = "choose a folder that exists and can be written to"
+        raise InputError("the report must be writable", f"{path} ({error.strerror})", action) from None
+
+
+def _subtitle(records: Records) -> str:
+    study, data = records.study["study"], records.study["data"]
+    rates = "each arm’s learning rate tuned" if study["rates"] == "tuned" else "learning rates given"
+    return (
+        f"Does a normalization layer help? {data['task'].capitalize()}, {study['model']}, {study['optimizer']}, "
+        f"{study['epochs']} epochs, {study['seeds']} paired seeds, {rates}."
+    )
