@@ -61,8 +61,8 @@ def measure(name: str, data: dict[str, np.ndarray], epochs: int) -> dict[str, An
     begins: list[float] = []
     ends: list[float] = []
     clock = keras.callbacks.LambdaCallback(
-        on_epoch_begin=lambda epoch, logs: begins.append(time.perf_counter()),
-        on_epoch_end=lambda epoch, logs: ends.append(time.perf_counter()),
+        on_epoch_begin=lambda *_: begins.append(time.perf_counter()),
+        on_epoch_end=lambda *_: ends.append(time.perf_counter()),
     )
     history = model.fit(
         x_train,

@@ -32,15 +32,13 @@ Out = Annotated[Path | None, typer.Option(help="Folder for records and report. D
 
 def main() -> None:
     """Run the command; bad input ends in one line and exit status 2, Ctrl-C in status 130."""
-    errors = Console(stderr=True, soft_wrap=True, highlight=False)
     try:
         app()
     except InputError as error:
-        errors.print(f"normlab: error: {error}", markup=False)
+        _complain(f"error: {error}")
         sys.exit(2)
-    except KeyboardInterrupt as interrupt:
-        said = f": {interrupt}" if str(interrupt) else ""
-        errors.print(f"normlab: interrupted{said}", markup=False)
+    except KeyboardInterrupt:
+        _complain("interrupted")
         sys.exit(130)
 
 
@@ -98,7 +96,7 @@ def run(
         "missing": missing,
         "split_seed": split_seed,
         "model": model,
-        "arms": arms.split(",") if arms is not None else None,
+        "arms": [name.strip() for name in arms.split(",")] if arms is not None else None,
         "optimizer": optimizer,
         "rates": rates if rates in (None, "tuned") else _numbers("rates", rates, float),
         "seeds": seeds,
@@ -112,7 +110,8 @@ def run(
     settings |= {name: value for name, value in options.items() if value is not None}
     if any(value is not None for value in network.values()):
         given = {name: value for name, value in network.items() if value is not None}
-        settings["network"] = {**settings.get("network", {}), **given}
+        in_file = settings.get("network", {})
+        settings["network"] = {**in_file, **given} if isinstance(in_file, dict) else in_file
     _run_and_show(make_study(settings), out)
 
 
@@ -147,7 +146,10 @@ def data_check(name: str, data_dir: DataDir = None) -> None:
 
     rows = check(name, data_dir)
     for row in rows:
-        print(f"{'ok     ' if row.ok else 'ALTERED'} {row.file}  {row.found}" + ("" if row.ok else f", not {row.expected}"))
+        print(
+            f"{'ok     ' if row.ok else 'ALTERED'} {row.file}  {row.found}"
+            + ("" if row.ok else f", not {row.expected}")
+        )
     if not all(row.ok for row in rows):
         raise typer.Exit(2)
 
@@ -177,10 +179,21 @@ def _run_and_show(study: Any, out: Path | None) -> Any:
     from normlab.terminal import progress_bar, show_result
 
     console = Console(highlight=False)
-    with progress_bar(Console(stderr=True, highlight=False), study.epochs) as watch:
-        result = run_study(study, out=out, watch=watch)
+    try:
+        with progress_bar(Console(stderr=True, highlight=False), study.epochs) as watch:
+            result = run_study(study, out=out, watch=watch)
+    except KeyboardInterrupt as interrupt:
+        # Typer would end here without a word, and with it the count of complete runs.
+        _complain(f"interrupted{f': {interrupt}' if str(interrupt) else ''}")
+        raise typer.Exit(130) from None
     show_result(console, result)
     return result
+
+
+def _complain(message: str) -> None:
+    """Print one line on the standard error, whatever the message holds."""
+    errors = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
+    errors.print(" ".join(f"normlab: {message}".splitlines()), markup=False)
 
 
 def _numbers(name: str, text: str | None, kind: type[int] | type[float]) -> list[Any] | None:

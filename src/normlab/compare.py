@@ -14,11 +14,12 @@ from normlab.norms import NORMS, Norm
 from normlab.result import Result
 from normlab.study.design import Arm, Study, make_study
 from normlab.study.folders import new_folder
+from normlab.study.progress import Progress, ignore_progress
 
 if TYPE_CHECKING:
     import keras
 
-    from normlab.study.execute import Progress
+    from normlab.data import Dataset
     from normlab.study.laboratory import ModelBuilder
 
 ModelFunction = Callable[[Norm], "keras.Model"]
@@ -43,7 +44,7 @@ def compare(
     margin: float = 0.005,
     reach: float | None = None,
     out: str | Path | None = None,
-    watch: Callable[[Progress], None] = lambda progress: None,
+    watch: Callable[[Progress], None] = ignore_progress,
 ) -> Result:
     """Train the arms paired and fairly tuned, and return what they amount to.
 
@@ -100,7 +101,7 @@ def run_study(
     study: Study,
     *,
     out: str | Path | None = None,
-    watch: Callable[[Progress], None] = lambda progress: None,
+    watch: Callable[[Progress], None] = ignore_progress,
     data: str | Path | tuple[Any, ...] | Mapping[str, Any] | None = None,
     model: str | ModelFunction | None = None,
 ) -> Result:
@@ -115,6 +116,25 @@ def run_study(
     elif not callable(model):
         raise InputError("model must be a name or a function", type(model).__name__, f"use one of {', '.join(MODELS)}")
 
+    dataset = prepare_training(study, data)
+    from normlab.study.execute import execute
+    from normlab.study.laboratory import named_model
+    from normlab.study.store import Store
+
+    folder = Path(out) if out is not None else new_folder(dataset.name, study.model)
+    builder = named_model(study, dataset) if isinstance(model, str) else _from_function(model)
+    execute(study, dataset, builder, Store(folder), model_sha256=_source_sha256(model), watch=watch)
+    result = Result(folder)
+    result.report()
+    return result
+
+
+def prepare_training(study: Study, data: Any = None) -> Dataset:
+    """Load a study's data, or the arrays given, and set up the devices: all that comes before the first computation.
+
+    Raises:
+        InputError: If the data break a rule, or Keras runs on another backend.
+    """
     from normlab.data import load
 
     dataset = load(
@@ -127,16 +147,7 @@ def run_study(
     from normlab.train.devices import prepare
 
     prepare()
-    from normlab.study.execute import execute
-    from normlab.study.laboratory import named_model
-    from normlab.study.store import Store
-
-    folder = Path(out) if out is not None else new_folder(dataset.name, study.model)
-    builder = named_model(study, dataset) if isinstance(model, str) else _from_function(model)
-    execute(study, dataset, builder, Store(folder), model_sha256=_source_sha256(model), watch=watch)
-    result = Result(folder)
-    result.report()
-    return result
+    return dataset
 
 
 def _from_function(function: ModelFunction) -> ModelBuilder:
@@ -155,4 +166,3 @@ def _source_sha256(model: str | ModelFunction) -> str:
     except (OSError, TypeError):  # typed at a prompt, or a callable object
         source = getattr(model, "__qualname__", type(model).__qualname__)
     return hashlib.sha256(source.encode()).hexdigest()
-

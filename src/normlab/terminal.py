@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from normlab.result import Result
-    from normlab.study.execute import Progress
+    from normlab.study.progress import Progress
 
 NARROWEST = 60
 
@@ -57,21 +57,23 @@ def _notes(summary: dict[str, Any]) -> list[str]:
     for arm, at_edge in rates.get("at_edge", {}).items():
         if at_edge:
             rate = rates["chosen"][arm]
-            notes.append(f"the best rate of {arm}, {rate:g}, lies at the edge of the grid: a better one may lie beyond.")
-    for row in summary["by_rate"]:
-        if row["diverged"]:
             notes.append(
-                f"{row['diverged']} of {row['runs']} {row['stage']} runs of {row['arm']} diverged at rate {row['rate']:g}."
+                f"the best rate of {arm}, {rate:g}, lies at the edge of the grid: a better one may lie beyond."
             )
-    return notes
+    return notes + [
+        f"{row['diverged']} of {row['runs']} {row['stage']} runs of {row['arm']} diverged at rate {row['rate']:g}."
+        for row in summary["by_rate"]
+        if row["diverged"]
+    ]
 
 
 @contextmanager
 def _live_bar(console: Console, num_epochs: int) -> Iterator[Callable[[Progress], None]]:
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
 
     columns = (TextColumn("{task.description}"), BarColumn(bar_width=None), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
+    with Bar(*columns, console=console, transient=True) as bar:
         task = bar.add_task("loading and compiling", total=None)
 
         def tell(now: Progress) -> None:

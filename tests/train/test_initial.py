@@ -18,11 +18,11 @@ ARMS = {
 }
 
 
-def _plan(arm: str):  # noqa: ANN202
+def _plan(arm: str):
     return blueprint(lambda: mlp(NORMS[arm.split()[0]], (8, 8), 10, widths=(40, 20), **ARMS[arm]))
 
 
-def _values(plan, values: InitialValues, seed: int) -> dict[str, np.ndarray]:  # noqa: ANN001
+def _values(plan, values: InitialValues, seed: int) -> dict[str, np.ndarray]:
     variables = plan.model.trainable_variables
     return {plan.paths[id(v)]: a[0] for v, a in zip(variables, values.stacked(plan, variables, [seed]), strict=True)}
 
@@ -64,7 +64,7 @@ def test_an_initializer_that_differs_is_not_shared() -> None:
 
 
 def test_automatic_names_are_numbered_from_zero_in_every_model() -> None:
-    def build(norm):  # noqa: ANN001, ANN202
+    def build(norm):
         layers = keras.layers
         return keras.Sequential([keras.Input((8,)), layers.Dense(6), norm(), layers.ReLU(), layers.Dense(3)])
 
@@ -95,5 +95,8 @@ def test_a_dropout_layers_generator_is_seeded_per_run() -> None:
 def test_moving_variance_begins_at_one_as_keras_begins_it() -> None:
     plan = _plan("batch")
     stacked = InitialValues().stacked(plan, plan.model.non_trainable_variables, [0, 1])
-    found = {v.path.split("/")[-1]: set(a.ravel().tolist()) for v, a in zip(plan.model.non_trainable_variables, stacked, strict=True)}
+    found = {
+        v.path.split("/")[-1]: set(a.ravel().tolist())
+        for v, a in zip(plan.model.non_trainable_variables, stacked, strict=True)
+    }
     assert found == {"moving_mean": {0.0}, "moving_variance": {1.0}}

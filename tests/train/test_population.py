@@ -17,7 +17,7 @@ DIGITS = small_digits()
 RATE = 0.05
 
 
-def _trained(pop, seeds, rates, num_epochs: int = 2):  # noqa: ANN001, ANN202
+def _trained(pop, seeds, rates, num_epochs: int = 2):
     state = pop.start(seeds, rates)
     records = []
     for epoch in range(num_epochs):
@@ -69,7 +69,7 @@ def test_fifty_steps_equal_keras_train_on_batch(norm: str, optimizer: str) -> No
 @pytest.mark.parametrize("layout", ["map", "vmap"])
 @pytest.mark.parametrize("num_devices", [1, 2, 3])
 @pytest.mark.parametrize("norm", ["none", "batch"])
-def test_a_run_in_a_population_equals_the_run_alone(norm: str, num_devices: int, layout) -> None:  # noqa: ANN001
+def test_a_run_in_a_population_equals_the_run_alone(norm: str, num_devices: int, layout) -> None:
     blueprint_ = plan(norm)
     seeds, rates = [0, 1, 2, 3], [0.02, 0.05, 0.1, 0.2]
     many, records = _trained(population(blueprint_, DIGITS, 4, layout=layout, num_devices=num_devices), seeds, rates)
@@ -96,7 +96,7 @@ def test_fewer_runs_than_the_capacity_are_padded_and_the_padding_dropped() -> No
     assert records[0].loss.shape == (2,)
     losses, accuracies = pop.test(state, 2)
     assert losses.shape == accuracies.shape == (2,)
-    full, full_records = _trained(pop, [5, 6, 7, 8], [RATE] * 4)
+    _, full_records = _trained(pop, [5, 6, 7, 8], [RATE] * 4)
     assert np.array_equal(full_records[-1].loss[:2], records[-1].loss)
 
 

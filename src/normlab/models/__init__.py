@@ -4,4 +4,6 @@ from __future__ import annotations
 
 from normlab.models.mlp import mlp
 
+__all__ = ["MODELS", "mlp"]
+
 MODELS = {"mlp": mlp}

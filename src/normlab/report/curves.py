@@ -7,12 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from normlab.report.palette import DASHES, HEIGHT, SHAPES, WIDTH, colours
+from normlab.report.channels import LOG_FROM, arm_channels, inline, score_axis
+from normlab.report.palette import HEIGHT, WIDTH
 from normlab.report.quantities import kind_of, label_of, shown
 
 if TYPE_CHECKING:
     import altair as alt
     import polars as pl
+
+    from normlab.report.channels import Chart
 
 Over = Literal["epoch", "seconds"]
 
@@ -20,9 +23,7 @@ Over = Literal["epoch", "seconds"]
 _MOST_POINTS = 120
 # A panel is 400 points wide: more epochs than this cannot be seen, but weigh.
 _MOST_EPOCHS = 200
-# A loss axis is logarithmic from this ratio of its ends on, and ends here above its median: one diverging run must
-# not flatten all others.
-_LOG_FROM = 8.0
+# An axis of losses ends here above their median: one diverging run must not flatten all others.
 _HIGHEST_OVER_MEDIAN = 100.0
 
 
@@ -101,14 +102,14 @@ def shared_axis(panels: Sequence[pl.DataFrame], metric: str) -> Axis:
     limit = _HIGHEST_OVER_MEDIAN * medians[len(medians) // 2]
     is_cut = high > limit > 0.0
     high = limit if is_cut else high
-    if low > 0.0 and high / low >= _LOG_FROM:
+    if low > 0.0 and high / low >= LOG_FROM:
         return Axis(low / 1.1, high * 1.1, True, is_cut)
     return Axis(min(low, 0.0), high * 1.03 if high > 0 else 1.0, False, is_cut)
 
 
 def curve_chart(
     numbers: pl.DataFrame, metric: str, over: Over, arms: Sequence[str], *, axis: Axis, legend: bool = True
-) -> alt.LayerChart:
+) -> Chart:
     """Draw `curve_numbers`: a line of medians, a band between the quartiles, and points where they are few."""
     import altair as alt
     import polars as pl
@@ -118,63 +119,39 @@ def curve_chart(
         .map_elements(lambda row: _spoken(row, metric), return_dtype=pl.String)
         .alias("text")
     )
-    palette = colours(arms)
-    names = list(palette)
-    colour = alt.Color(
-        "arm:N",
-        scale=alt.Scale(domain=names, range=list(palette.values())),
-        legend=alt.Legend(columns=4) if legend else None,
-    )
-    dash = alt.StrokeDash(
-        "arm:N", scale=alt.Scale(domain=names, range=[DASHES[i % len(DASHES)] for i in range(len(names))]), legend=None
-    )
-    shape = alt.Shape(
-        "arm:N", scale=alt.Scale(domain=names, range=[SHAPES[i % len(SHAPES)] for i in range(len(names))]), legend=None
-    )
-    is_share = kind_of(metric) == "share"
-    y_axis = alt.Axis(format="~%" if is_share else ".6~g", title=None, minExtent=44, tickCount=5)
-    if axis.is_log:
-        y_axis = alt.Axis(format=".6~g", title=None, minExtent=44, values=log_ticks(axis.low, axis.high))
+    arm = arm_channels(arms, legend=legend)
+    y_axis = score_axis(metric, axis.low, axis.high, is_log=axis.is_log)
     scale = alt.Scale(domain=[axis.low, axis.high], type="log" if axis.is_log else "linear", nice=False, zero=False)
-    is_epoch = over == "epoch"
-    x = alt.X(
-        f"{over}:Q",
-        title="epoch" if is_epoch else "seconds of training",
-        scale=alt.Scale(zero=not is_epoch, nice=False),
-        axis=alt.Axis(values=_epoch_ticks(numbers), grid=False, format="d")
-        if is_epoch
-        else alt.Axis(tickCount=5, grid=False, format=".6~g"),
-    )
-    base = alt.Chart(alt.Data(values=data.to_dicts())).encode(x=x, color=colour)
+    base = alt.Chart(inline(data)).encode(x=_x(numbers, over), color=arm.colour)
     band = base.mark_area(opacity=0.16, clip=True, aria=False).encode(
         y=alt.Y("low:Q", scale=scale, axis=y_axis), y2="high:Q"
     )
     line = base.mark_line(strokeWidth=2, clip=True, aria=False).encode(
-        y=alt.Y("median:Q", scale=scale, axis=y_axis), strokeDash=dash
+        y=alt.Y("median:Q", scale=scale, axis=y_axis), strokeDash=arm.dash
     )
     layers = [band, line] if numbers["runs"].max() != 1 else [line]
     if len(numbers) <= _MOST_POINTS:
         layers.append(
             base.mark_point(size=34, filled=True, opacity=1, clip=axis.is_cut).encode(
-                y=alt.Y("median:Q", scale=scale, axis=y_axis), shape=shape, description="text:N"
+                y=alt.Y("median:Q", scale=scale, axis=y_axis), shape=arm.shape, description="text:N"
             )
         )
     return alt.layer(*layers).properties(width=WIDTH, height=HEIGHT, title=label_of(metric))
 
 
-def log_ticks(low: float, high: float) -> list[float]:
-    """Return ticks of a logarithmic axis: powers of ten, with 2 and 5 between them where there are few."""
-    exponents = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    steps = (1, 2, 5) if len(exponents) <= 4 else (1,)
-    every = -(-len(exponents) // 8)
-    return [
-        float(f"{step}e{power}") for power in exponents[::every] for step in steps if low <= step * 10.0**power <= high
-    ]
+def _x(numbers: pl.DataFrame, over: Over) -> alt.X:
+    import altair as alt
+
+    if over == "epoch":
+        ticks = alt.Axis(values=_epoch_ticks(numbers), grid=False, format="d")
+        return alt.X("epoch:Q", title="epoch", scale=alt.Scale(zero=False, nice=False), axis=ticks)
+    ticks = alt.Axis(tickCount=5, grid=False, format=".6~g")
+    return alt.X("seconds:Q", title="seconds of training", scale=alt.Scale(zero=True, nice=False), axis=ticks)
 
 
 def _epoch_ticks(numbers: pl.DataFrame) -> list[int]:
     """About six epochs, the first among them."""
-    last = int(numbers["epoch"].max() or 1)  # type: ignore[call-overload]
+    last = max(numbers["epoch"].to_list(), default=1)
     power = 10 ** int(math.log10(max(last / 6, 1)))
     step = next(power * size for size in (1, 2, 5, 10) if power * size >= last / 6)
     return sorted({1, *range(step, last + 1, step)})
@@ -184,8 +161,8 @@ def _thinned(numbers: pl.DataFrame) -> pl.DataFrame:
     """Keep at most `_MOST_EPOCHS` epochs, evenly spaced, the last among them."""
     import polars as pl
 
-    last = numbers["epoch"].max() if len(numbers) else 0
-    every = -(-int(last) // _MOST_EPOCHS)  # type: ignore[arg-type]
+    last = max(numbers["epoch"].to_list(), default=0)
+    every = -(-last // _MOST_EPOCHS)
     return numbers if every <= 1 else numbers.filter((last - pl.col("epoch")) % every == 0)
 
 

@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from normlab.report.quantities import (
-    counted,
-    difference_scale,
-    label_of,
-    listed,
-    shown,
-    shown_rate,
-    value_scale,
-)
-from normlab.report.rate_figure import grid_rows, rate_metric
-from normlab.report.records import shown_rows
-from normlab.report.words import evidence, outcome, rate_words, sentence
+from normlab.report.benefits import convergence, generalization, larger_rates, sensitivity
+from normlab.report.quantities import listed
+from normlab.report.records import shown_comparisons, shown_rows
+from normlab.report.words import rate_words, sentence
 
 if TYPE_CHECKING:
     from normlab.report.records import Records
 
-Row = Mapping[str, Any]
-
-_SPEED = {
-    "better": "So {arm} converges in fewer epochs than {baseline}.",
-    "worse": "So {arm} converges more slowly than {baseline}: it takes more epochs.",
-    "equivalent": "So {arm} converges neither faster nor more slowly than {baseline} by more than the margin.",
-    "undecided": "Whether {arm} converges faster than {baseline} stays undecided.",
-}
 _DECIDED = ("better", "worse", "equivalent")
 # From this correlation on, pairing at least halves the variance of a difference of two equally variable arms.
 _PAYS, _PAYS_LITTLE = 0.5, 0.1
@@ -44,19 +28,13 @@ def topics(records: Records) -> dict[str, list[str]]:
     summary = records.summary
     return {
         "On the whole": _whole(summary),
-        "Faster convergence?": _convergence(records),
-        "Higher learning rates?": _rates(records),
-        "Better generalization?": _generalization(records),
-        "Less sensitive to the learning rate?": _sensitivity(records),
+        "Faster convergence?": convergence(records),
+        "Higher learning rates?": larger_rates(records),
+        "Better generalization?": generalization(records),
+        "Less sensitive to the learning rate?": sensitivity(records),
         "At what cost?": _cost(records),
         "Did pairing pay?": _pairing(summary),
     }
-
-
-def compared(summary: Mapping[str, Any], metric: str) -> list[Row]:
-    """Return the comparisons of one metric at the rate of the primary comparison."""
-    rate = summary["primary"]["rate"]
-    return [row for row in summary["comparisons"] if row["metric"] == metric and row["rate"] == rate]
 
 
 def _whole(summary: Mapping[str, Any]) -> list[str]:
@@ -76,192 +54,14 @@ def _whole(summary: Mapping[str, Any]) -> list[str]:
             found.append(f"{opening}, {arm} is {'; '.join(decided)}.")
             found += [f"Undecided: {listed(labels['undecided'])}."] if labels["undecided"] else []
         else:
-            found.append(f"{opening}, nothing is decided about {arm}: {listed(labels['undecided'])} stay open.")
-    return found
-
-
-def _convergence(records: Records) -> list[str]:
-    summary, rows = records.summary, shown_rows(records.summary)
-    target = summary["target"]
-    goal = f"the target, a {label_of(target['metric'])} of {shown(target['metric'], target['value'])}"
-    found = []
-    for comparison in compared(summary, "epochs_to_target"):
-        arm, baseline = comparison["arm"], comparison["baseline"]
-        value, other = comparison["value"], comparison["baseline_value"]
-        if value is None or other is None or comparison["difference"] is None:
-            found.append(f"How soon {arm} and {baseline} reach {goal}, was not measured.")
-            continue
-        verdict = _SPEED[comparison["verdict"]].format(arm=arm, baseline=baseline)
-        found.append(
-            f"{arm} needs {value:.1f} epochs on average to reach {goal}; {baseline} needs {other:.1f} "
-            f"({evidence(comparison)}: {outcome(comparison)}). {verdict}"
-        )
-        if arm in rows and baseline in rows:
-            found += _seconds_to_target(rows[arm], rows[baseline], comparison)
-    missed = [
-        f"{row['runs'] - row['reached']} of {row['runs']} of {arm}"
-        for arm, row in rows.items()
-        if row["reached"] is not None and row["reached"] < row["runs"]
-    ]
-    if missed:
-        found.append(
-            f"Runs that never reached the target: {listed(missed)}. They count as the {records.study['study']['epochs']} "
-            "epochs trained, so such a mean is too small."
-        )
-    return found or ["Epochs to a target were not compared."]
-
-
-def _seconds_to_target(row: Row, other: Row, comparison: Row) -> list[str]:
-    if row["seconds_per_epoch"] is None or other["seconds_per_epoch"] is None:
-        return []
-    times = [
-        comparison["value"] * row["seconds_per_epoch"],
-        comparison["baseline_value"] * other["seconds_per_epoch"],
-    ]
-    scale = value_scale("seconds", times)
-    faster = "earlier" if times[0] < times[1] else "later"
-    return [
-        f"In seconds, means times median seconds per epoch: {scale.quantity(times[0])} for {comparison['arm']}, "
-        f"{scale.quantity(times[1])} for {comparison['baseline']}, so {comparison['arm']} arrives {faster} by the clock; "
-        "this product has no interval and so no verdict."
-    ]
-
-
-def _rates(records: Records) -> list[str]:
-    summary, metric = records.summary, rate_metric(records.task)
-    grid = summary["rates"]["grid"]
-    if len(grid) < 2:
-        return [f"Only one learning rate was tried ({shown_rate(grid[0])}), so nothing can be said about larger ones."]
-    rows = grid_rows(summary)
-    stable = {arm: _largest_stable(rows, arm) for arm in records.arms}
-    baseline, *others = records.arms
-    top = max(grid)
-    found = []
-    if all(rate == top for rate in stable.values()):
-        found.append(
-            f"No run diverged in any arm, up to the largest rate tried, {shown_rate(top)}: the grid does not "
-            "reach any arm’s limit, so it cannot tell which bears larger rates without diverging."
-        )
-    else:
-        found += [_limit(arm, baseline, stable, rows, metric) for arm in others]
-    at_top = {row["arm"]: row[f"{metric}_mean"] for row in rows if row["rate"] == top}
-    scores = listed([f"{shown(metric, at_top.get(arm))} with {arm}" for arm in records.arms])
-    found.append(f"At the largest rate, {shown_rate(top)}, the mean {label_of(metric)} is {scores}.")
-    found += [
-        sentence(row)
-        for row in summary["comparisons"]
-        if row["rate"] == top and row["metric"] == summary["primary"]["metric"] and summary["primary"]["rate"] != top
-    ]
-    if summary["rates"]["mode"] == "tuned":
-        chosen = summary["rates"]["chosen"]
-        picks = listed([f"{shown_rate(chosen[arm])} for {arm}" for arm in records.arms])
-        found.append(f"Validation data chose the rate {picks}.")
-    return found
-
-
-def _largest_stable(rows: Sequence[Row], arm: str) -> float | None:
-    """The largest rate such that no run diverged at it nor at any smaller one; None if runs diverged at the smallest."""
-    largest = None
-    for row in sorted((row for row in rows if row["arm"] == arm), key=lambda row: row["rate"]):
-        if row["diverged"]:
-            break
-        largest = float(row["rate"])
-    return largest
-
-
-def _limit(arm: str, baseline: str, stable: Mapping[str, float | None], rows: Sequence[Row], metric: str) -> str:
-    own, other = stable[arm], stable[baseline]
-    runs = max(row["runs"] for row in rows)
-    scores = {(row["arm"], row["rate"]): row[f"{metric}_mean"] for row in rows}
-    basis = f"from {counted(runs, 'run')} per rate, without an interval"
-    if own is None or other is None:
-        without = listed([name for name, rate in ((arm, own), (baseline, other)) if rate is None])
-        return f"Runs of {without} diverged already at the smallest rate; the grid is too coarse to compare limits."
-    if own == other:
-        return f"{arm} and {baseline} both train without divergence up to {shown_rate(own)} and not beyond ({basis})."
-    bound = "larger" if own > other else "smaller"
-    return (
-        f"{arm} trains without divergence up to {shown_rate(own)} ({label_of(metric)} there "
-        f"{shown(metric, scores.get((arm, own)))}), {baseline} up to {shown_rate(other)} "
-        f"({shown(metric, scores.get((baseline, other)))}): {arm} bears {bound} rates in this grid ({basis})."
-    )
-
-
-def _generalization(records: Records) -> list[str]:
-    is_share = records.task == "classification"
-    metric = "accuracy" if is_share else "loss"
-    rows = shown_rows(records.summary)
-    found = []
-    for arm, row in rows.items():
-        train, validation, test = (row[f"{prefix}{metric}_mean"] for prefix in ("", "val_", "test_"))
-        if train is None or test is None:
-            found.append(f"{arm} has no finite mean {metric} on all parts, so its gap is unknown.")
-            continue
-        gap = train - test if is_share else test - train
-        found.append(
-            f"{arm}: training {metric} {shown(metric, train)}, validation {shown(metric, validation)}, test "
-            f"{shown(metric, test)}; the gap from training to test is "
-            f"{difference_scale(metric, [gap]).quantity(gap, signed=True)}."
-        )
-    for comparison in compared(records.summary, f"test_{metric}"):
-        if comparison["arm"] in rows and comparison["baseline"] in rows:
-            found += _fit_or_regularization(comparison, rows, metric, is_share)
-    found.append(
-        f"Training {metric} is measured while the weights still change and in training mode, so a gap shows a tendency, "
-        "not a regularizer’s effect: for that, arms have to be compared at equal training loss."
-    )
-    return found
-
-
-def _fit_or_regularization(comparison: Row, rows: Mapping[str, Row], metric: str, is_share: bool) -> list[str]:
-    arm, baseline, verdict = comparison["arm"], comparison["baseline"], comparison["verdict"]
-    own, other = rows[arm][f"{metric}_mean"], rows[baseline][f"{metric}_mean"]
-    if own is None or other is None:
-        return []
-    fits_better = own > other if is_share else own < other
-    if verdict == "better":
-        why = (
-            "it also fits the training data better, so part of this may be better optimization, not regularization"
-            if fits_better
-            else "it does not fit the training data better, as one would expect of a regularizer"
-        )
-        return [f"{arm} is better than {baseline} on the test data; {why}."]
-    if verdict == "worse":
-        why = (
-            "although it fits the training data better: it generalizes worse"
-            if fits_better
-            else "and it fits the training data no better either"
-        )
-        return [f"{arm} is worse than {baseline} on the test data, {why}."]
-    if verdict == "equivalent":
-        return [f"On the test data {arm} and {baseline} are equivalent: no benefit for generalization shows here."]
-    return [f"Whether {arm} generalizes better than {baseline} stays undecided."]
-
-
-def _sensitivity(records: Records) -> list[str]:
-    summary, metric = records.summary, rate_metric(records.task)
-    if len(summary["rates"]["grid"]) < 2:
-        return ["With one learning rate only, sensitivity to it was not measured."]
-    found = [sentence(comparison) for comparison in summary["area_over_rates"]]
-    rows = grid_rows(summary)
-    for arm in records.arms:
-        means = [row[f"{metric}_mean"] for row in rows if row["arm"] == arm]
-        known = [mean for mean in means if mean is not None]
-        lost = len(means) - len(known)
-        if len(known) > 1:
-            spread = max(known) - min(known)
-            missing = f", apart from {counted(lost, 'rate')} without a finite mean" if lost else ""
-            found.append(
-                f"Between its best and its worst rate, {arm}’s mean {label_of(metric)} differs by "
-                f"{difference_scale(metric, [spread]).quantity(spread)}{missing}."
-            )
+            found.append(f"{opening}, nothing is decided about {arm}, in {listed(labels['undecided'])}.")
     return found
 
 
 def _cost(records: Records) -> list[str]:
     rows = shown_rows(records.summary)
     found = []
-    for comparison in compared(records.summary, "seconds_per_step"):
+    for comparison in shown_comparisons(records.summary, "seconds_per_step"):
         value, other = comparison["value"], comparison["baseline_value"]
         if not value or not other:
             found.append(f"The time of a step of {comparison['arm']} was not measured.")
@@ -285,7 +85,7 @@ def _cost(records: Records) -> list[str]:
 
 def _pairing(summary: Mapping[str, Any]) -> list[str]:
     found = []
-    for comparison in compared(summary, summary["primary"]["metric"]):
+    for comparison in shown_comparisons(summary, summary["primary"]["metric"]):
         arm, baseline, correlation = comparison["arm"], comparison["baseline"], comparison["correlation"]
         if correlation is None:
             found.append(f"Whether pairing {arm} with {baseline} pays cannot be said from {comparison['pairs']} pairs.")
@@ -299,6 +99,7 @@ def _pairing(summary: Mapping[str, Any]) -> list[str]:
         else:
             effect = "pairing did not pay here: it widens the interval a little, and the verdict stays valid"
         found.append(
-            f"Over the pairs, the {comparison['label']} of {arm} and of {baseline} correlates at {correlation:.2f}: {effect}."
+            f"Over the pairs, the {comparison['label']} of {arm} and of {baseline} correlates at {correlation:.2f}: "
+            f"{effect}."
         )
     return found

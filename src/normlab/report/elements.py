@@ -129,9 +129,10 @@ def figure(drawn: Figure, arms: Sequence[str]) -> str:
     panels = "".join(
         f'<div class="panel">{svg(panel, f"{drawn.key}-{index}-")}</div>' for index, panel in enumerate(drawn.panels)
     )
+    layout = "panels three" if len(drawn.panels) == 3 else "panels"
     return (
         f'<figure id="figure-{text(drawn.key)}">\n<h3>{text(drawn.title)}</h3>\n{legend}\n'
-        f'<div class="panels{" three" if len(drawn.panels) == 3 else ""}" role="img" aria-label="{text(drawn.alt)}">{panels}</div>\n'
+        f'<div class="{layout}" role="img" aria-label="{text(drawn.alt)}">{panels}</div>\n'
         f"<figcaption>{text(drawn.caption)}</figcaption>\n</figure>"
     )
 

@@ -7,17 +7,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from normlab.report.curves import Axis, Over, curve_chart, curve_numbers, shared_axis
-from normlab.report.pair_figure import PAIRED_METRICS, pair_chart, pair_numbers, shown_comparisons
+from normlab.report.pair_figure import PAIRED_METRICS, pair_chart, pair_numbers
 from normlab.report.palette import settings
 from normlab.report.quantities import counted, label_of, shown, shown_rate
 from normlab.report.rate_figure import rate_chart, rate_metric, rate_numbers
+from normlab.report.records import shown_comparisons
 from normlab.report.words import sentence
 
 if TYPE_CHECKING:
     import altair as alt
     import polars as pl
 
-    from normlab.report.picture import Chart
+    from normlab.report.channels import Chart
     from normlab.report.records import Records
 
 
@@ -48,7 +49,7 @@ def curve_figures(records: Records) -> list[Figure]:
     if records.task != "classification":
         quantities = quantities[:1]
     numbers = {metric: curve_numbers(records.epochs, records.rates, metric) for pair in quantities for metric in pair}
-    axes = {}
+    axes: dict[str, Axis] = {}
     for pair in quantities:
         axis = shared_axis([numbers[metric] for metric in pair], pair[0])
         axes |= dict.fromkeys(pair, axis)
@@ -96,8 +97,8 @@ def pair_figure(records: Records) -> Figure:
         panels.append(pair_chart(numbers, comparisons, metric, records.arms))
         words += [sentence(comparison) for comparison in comparisons]
     caption = (
-        "A dot is one seed: the arm’s run minus the baseline’s, both from the same initial values and the same order of "
-        "samples. The diamond is the mean, its line the 95 % interval, the grey band the margin stated beforehand."
+        "A dot is one seed: the arm’s run minus the baseline’s, both from the same initial values and the same order "
+        "of samples. The diamond is the mean, its line the 95 % interval, the grey band the margin stated beforehand."
     )
     if missing:
         caption += f" Not drawn: {counted(missing, 'difference')} of a run without a finite loss."
@@ -113,7 +114,8 @@ def overview(records: Records) -> alt.HConcatChart:
     for metric in metrics:
         numbers = curve_numbers(records.epochs, records.rates, metric)
         panels.append(curve_chart(numbers, metric, "epoch", records.arms, axis=shared_axis([numbers], metric)))
-    return alt.hconcat(*panels).configure(**settings())
+    chart: alt.HConcatChart = alt.hconcat(*panels).configure(**settings())
+    return chart
 
 
 def _curves(records: Records, over: Over, numbers: Mapping[str, pl.DataFrame], axes: Mapping[str, Axis]) -> Figure:
@@ -121,7 +123,7 @@ def _curves(records: Records, over: Over, numbers: Mapping[str, pl.DataFrame], a
         curve_chart(frame, metric, over, records.arms, axis=axes[metric], legend=False)
         for metric, frame in numbers.items()
     ]
-    most = max((int(frame["runs"].max() or 0) for frame in numbers.values()), default=0)  # type: ignore[call-overload]
+    most = max((max(frame["runs"].to_list(), default=0) for frame in numbers.values()), default=0)
     caption = (
         f"Lines: median of {counted(most, 'seed')}; bands: from the lower to the upper quartile."
         if most > 1

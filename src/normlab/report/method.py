@@ -25,28 +25,28 @@ def _rules(records: Records) -> list[str]:
     rules = [
         "A pair is two runs with the same seed: same split, same initial value of every parameter the arms share, same "
         "order of the samples in every epoch. The seed is the unit of replication, not the epoch or the test sample.",
-        "Seconds per step are compared round by round: in each epoch of a batch of runs the arms take turns on the same "
-        "machine, and a pair is one such round. Compiling is not counted.",
+        "Seconds per step are compared round by round: in each epoch of a batch of runs the arms take turns on the "
+        "same machine, and a pair is one such round. Compiling is not counted.",
         f"Intervals hold 95 % and are of the mean paired difference, from 9,999 bootstrap resamples of the pairs (used "
-        f"here: {listed(methods)}). With few pairs such intervals are somewhat short, which is one reason for the test.",
+        f"here: {listed(methods)}). With few pairs such intervals are somewhat short, hence the test.",
         "p is of the two-sided sign-flip test: the share of all ways to swap the arms within pairs that give a mean "
-        "difference at least as large. With n pairs it cannot fall below 2/2ⁿ, so fewer than six pairs never reach 0.05; "
-        "then no p is printed.",
-        "Confirmatory comparisons, at each arm’s own rate or at the one rate given, are corrected by Holm’s method; the "
-        "grid of shared rates is exploratory and corrected by Benjamini and Hochberg’s.",
-        "Verdicts. Better or worse: the interval excludes 0 and the corrected p is at most 0.05. Equivalent: two one-sided "
-        "t tests place the difference inside the margin stated beforehand. Undecided: neither; then the number of pairs "
-        "that would decide with a power of 80 % is estimated.",
-        "A run diverges when its loss is not finite or exceeds its bound. It is kept, counted, and never dropped from a pair: "
-        "it counts as a capped loss, and a target it never reached as all epochs trained.",
+        "difference at least as large. With n pairs it cannot fall below 2/2ⁿ, so fewer than six pairs never reach "
+        "0.05; then no p is printed.",
+        "Confirmatory comparisons, at each arm’s own rate or at the one rate given, are corrected by Holm’s method; "
+        "the grid of shared rates is exploratory and corrected by Benjamini and Hochberg’s.",
+        "Verdicts. Better or worse: the interval excludes 0 and the corrected p is at most 0.05. Equivalent: two "
+        "one-sided t tests place the difference inside the margin stated beforehand. Undecided: neither; then the "
+        "number of pairs that would decide with a power of 80 % is estimated.",
+        "A run diverges when its loss is not finite or exceeds its bound. It is kept, counted, and never "
+        "dropped from a pair: it counts as a capped loss, and a target it never reached as all epochs trained.",
     ]
     if rates["mode"] == "tuned":
         seeds = counted(len(rates["tuning_seeds"]), "seed")
         rules.insert(
             1,
-            f"Every arm searched the same rates ({', '.join(shown_rate(rate) for rate in rates['grid'])}) with the same "
-            f"{seeds}. Rates were chosen on validation data; results are on test data, from seeds that took no part in it. "
-            "Shared rates and the area over the grid use the tuning runs.",
+            f"Every arm searched the same rates ({', '.join(shown_rate(rate) for rate in rates['grid'])}) with the "
+            f"same {seeds}. Rates were chosen on validation data; results are on test data, from seeds that took no "
+            "part in it. Shared rates and the area over the grid use the tuning runs.",
         )
     return rules
 
@@ -54,8 +54,8 @@ def _rules(records: Records) -> list[str]:
 def _limits(records: Records) -> list[str]:
     study = records.study["study"]
     limits = [
-        "One fixed split of one data set. The intervals cover what changes with the seed (initial values, order of samples), "
-        "not other splits or other data.",
+        "One fixed split of one data set. The intervals cover what changes with the seed (initial values, order of "
+        "samples), not other splits or other data.",
         f"One kind of network, one optimizer ({study['optimizer']}), one batch size ({study['batch_size']}), "
         f"{counted(study['epochs'], 'epoch')}; momentum, weight decay and schedules were not tuned.",
         "Times are of this machine and this program, where many runs train side by side.",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from normlab.errors import InputError
 from normlab.report.markup import text
+from normlab.report.quantities import listed
 from normlab.report.stylesheet import STYLE
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def render_page(records: Records) -> str:
         "method": method_section(records),
     }
     links = "".join(f'<li><a href="#{key}">{text(NAMES[key])}</a></li>' for key, body in sections.items() if body)
-    title = f"{' and '.join(records.arms) if len(records.arms) == 2 else ', '.join(records.arms)} on {records.study['data']['name']}"
+    title = f"{listed(records.arms)} on {records.study['data']['name']}"
     # A number and its per cent sign stay on one line.
     body = "".join(sections.values()).replace(" %", "\N{NO-BREAK SPACE}%")
     return f"""<!DOCTYPE html>

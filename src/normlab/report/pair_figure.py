@@ -6,12 +6,14 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from normlab.report.channels import LABEL_WIDTH, inline
 from normlab.report.palette import BASELINE, colours
 from normlab.report.quantities import difference_scale, kind_of, label_of
 
 if TYPE_CHECKING:
-    import altair as alt
     import polars as pl
+
+    from normlab.report.channels import Chart
 
 PANEL_WIDTH = 270
 PAIRED_METRICS = ("test_accuracy", "test_loss", "epochs_to_target")
@@ -44,15 +46,9 @@ def pair_numbers(runs: pl.DataFrame, rates: Mapping[str, float], metric: str) ->
     return pl.concat([empty, *frames])
 
 
-def shown_comparisons(summary: Mapping[str, Any], metric: str) -> list[Mapping[str, Any]]:
-    """Return the comparisons of one metric at the rate of the primary comparison, one per arm."""
-    rate = summary["primary"]["rate"]
-    return [row for row in summary["comparisons"] if row["metric"] == metric and row["rate"] == rate]
-
-
 def pair_chart(
     numbers: pl.DataFrame, comparisons: Sequence[Mapping[str, Any]], metric: str, arms: Sequence[str]
-) -> alt.LayerChart:
+) -> Chart:
     """Draw `pair_numbers`: dots, above them the mean with its 95 % interval, and the margin as a grey band."""
     import altair as alt
     import polars as pl
@@ -79,7 +75,7 @@ def pair_chart(
     y = alt.Y(
         "arm:N",
         scale=alt.Scale(domain=others, paddingInner=0.2, paddingOuter=0.2),
-        axis=alt.Axis(title=None, grid=False, ticks=False, domain=False, minExtent=44, labelLimit=120),
+        axis=alt.Axis(title=None, grid=False, ticks=False, domain=False, minExtent=LABEL_WIDTH, labelLimit=120),
     )
     baseline = arms[0]
     title = f"{_title_unit(scale.unit)}, arm minus {baseline}"
@@ -90,12 +86,12 @@ def pair_chart(
         scale=alt.Scale(zero=True, nice=False, padding=14),
     )
     margin = max((_times(row["margin"], scale.factor) or 0.0 for row in comparisons), default=0.0)
-    band = alt.Chart(alt.Data(values=[{"low": -margin, "high": margin}])).mark_rect(
+    band = alt.Chart(alt.InlineData(values=[{"low": -margin, "high": margin}])).mark_rect(
         color="#9aa0a6", opacity=0.16, aria=False
     )
-    zero = alt.Chart(alt.Data(values=[{"zero": 0.0}])).mark_rule(color=BASELINE, strokeWidth=1.2, aria=False)
-    dots = alt.Chart(alt.Data(values=data.to_dicts())).mark_circle(size=46, opacity=0.5, yOffset=8)
-    mean = alt.Chart(alt.Data(values=means.to_dicts()))
+    zero = alt.Chart(alt.InlineData(values=[{"zero": 0.0}])).mark_rule(color=BASELINE, strokeWidth=1.2, aria=False)
+    dots = alt.Chart(inline(data)).mark_circle(size=46, opacity=0.5, yOffset=8)
+    mean = alt.Chart(inline(means))
     layers = [
         band.encode(x=alt.X("low:Q", title=title), x2="high:Q"),
         zero.encode(x=alt.X("zero:Q", title=title)),

@@ -10,9 +10,7 @@ from normlab.errors import InputError
 from normlab.report.palette import settings
 
 if TYPE_CHECKING:
-    import altair as alt
-
-    Chart = alt.Chart | alt.LayerChart | alt.VConcatChart | alt.HConcatChart
+    from normlab.report.channels import Chart
 
 PIXELS_PER_POINT = 2.0
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from normlab.report.palette import DASHES, HEIGHT, INK, SHAPES, WIDTH, colours
+from normlab.report.channels import LABEL_WIDTH, LOG_FROM, arm_channels, inline, score_axis
+from normlab.report.palette import HEIGHT, INK, WIDTH
 from normlab.report.quantities import kind_of, label_of, shown, shown_rate
 
 if TYPE_CHECKING:
     import altair as alt
     import polars as pl
+
+    from normlab.report.channels import Chart
 
 
 def grid_rows(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -54,80 +57,54 @@ def rate_numbers(summary: Mapping[str, Any], metric: str) -> pl.DataFrame:
 
 def rate_chart(
     numbers: pl.DataFrame, metric: str, arms: Sequence[str], chosen: Mapping[str, float], *, legend: bool = True
-) -> alt.LayerChart | alt.VConcatChart:
+) -> Chart:
     """Draw `rate_numbers` over a logarithmic axis; rings mark chosen rates, a strip below counts diverged runs."""
     import altair as alt
-    import polars as pl
 
-    is_share = kind_of(metric) == "share"
-    data = numbers.with_columns(
-        pl.struct(pl.all()).map_elements(lambda row: _spoken(row, metric), return_dtype=pl.String).alias("text"),
-        pl.struct("arm", "rate")
-        .map_elements(lambda row: chosen.get(row["arm"]) == row["rate"], return_dtype=pl.Boolean)
-        .alias("is_chosen"),
-    )
-    palette = colours(arms)
-    names = list(palette)
+    data = _marked(numbers, metric, chosen)
+    arm = arm_channels(arms, legend=legend)
     rates = sorted(numbers["rate"].unique())
-    scale = alt.Scale(type="log", domain=[rates[0] / 1.25, rates[-1] * 1.25], nice=False)
-    labels = alt.Axis(values=rates, format=".6~g", grid=False, labelOverlap=True)
-    colour = alt.Color(
-        "arm:N",
-        scale=alt.Scale(domain=names, range=list(palette.values())),
-        legend=alt.Legend(columns=4) if legend else None,
-    )
-    dash = alt.StrokeDash(
-        "arm:N", scale=alt.Scale(domain=names, range=[DASHES[i % len(DASHES)] for i in range(len(names))]), legend=None
-    )
-    shape = alt.Shape(
-        "arm:N", scale=alt.Scale(domain=names, range=[SHAPES[i % len(SHAPES)] for i in range(len(names))]), legend=None
-    )
-    y_axis = alt.Axis(format="~%" if is_share else ".6~g", title=None, minExtent=44, tickCount=5)
-    y_scale = _y_scale(numbers, is_share)
-    base = alt.Chart(alt.Data(values=data.to_dicts())).encode(
-        x=alt.X("rate:Q", scale=scale, axis=labels, title="learning rate"), color=colour
+    x_scale = alt.Scale(type="log", domain=[rates[0] / 1.25, rates[-1] * 1.25], nice=False)
+    ticks = alt.Axis(values=rates, format=".6~g", grid=False, labelOverlap=True)
+    low, high, is_log = _range(numbers, metric)
+    y_scale = alt.Scale(type="log" if is_log else "linear", domain=[low, high], nice=False, zero=False)
+    y_axis = score_axis(metric, low, high, is_log=is_log)
+    base = alt.Chart(inline(data)).encode(
+        x=alt.X("rate:Q", scale=x_scale, axis=ticks, title="learning rate"), color=arm.colour
     )
     y = alt.Y("mean:Q", scale=y_scale, axis=y_axis)
     band = base.mark_area(opacity=0.14, clip=True, aria=False).encode(
         y=alt.Y("low:Q", scale=y_scale, axis=y_axis), y2="high:Q"
     )
-    line = base.mark_line(strokeWidth=2, clip=True, aria=False).encode(y=y, strokeDash=dash)
-    points = base.mark_point(size=42, filled=True, opacity=1, clip=True).encode(y=y, shape=shape, description="text:N")
+    line = base.mark_line(strokeWidth=2, aria=False).encode(y=y, strokeDash=arm.dash)
+    points = base.mark_point(size=42, filled=True, opacity=1).encode(y=y, shape=arm.shape, description="text:N")
     rings = (
         base.transform_filter("datum.is_chosen")
         .mark_point(size=210, filled=False, strokeWidth=1.6, opacity=1, shape="circle", aria=False)
         .encode(y=y)
     )
-    layers = alt.layer(band, line, points, rings).properties(
-        width=2 * WIDTH, height=HEIGHT, title=f"{label_of(metric)} after the last epoch"
-    )
-    diverged = data.filter(pl.col("diverged") > 0)
-    if diverged.is_empty():
+    title = f"{label_of(metric)} after the last epoch"
+    layers = alt.layer(band, line, points, rings).properties(width=2 * WIDTH, height=HEIGHT, title=title)
+    if not numbers["diverged"].sum():
         return layers
-    return alt.vconcat(layers, _strip(diverged, scale, labels, colour, names), spacing=4)
+    return alt.vconcat(layers, _strip(numbers, x_scale, arm.colour, arms), spacing=4)
 
 
-def _strip(
-    diverged: pl.DataFrame, scale: alt.Scale, labels: alt.Axis, colour: alt.Color, names: list[str]
-) -> alt.Chart:
+def _strip(numbers: pl.DataFrame, x_scale: alt.Scale, colour: alt.Color, arms: Sequence[str]) -> Chart:
     """One line per arm with `diverged/runs` at each rate where any run diverged."""
     import altair as alt
     import polars as pl
 
-    data = diverged.with_columns(pl.format("{}/{}", "diverged", "runs").alias("count"))
-    present = [name for name in names if name in set(data["arm"])]
-    return (
-        alt.Chart(alt.Data(values=data.to_dicts()))
+    data = numbers.filter(pl.col("diverged") > 0).with_columns(pl.format("{}/{}", "diverged", "runs").alias("count"))
+    present = [arm for arm in arms if arm in set(data["arm"])]
+    plain = alt.Axis(labels=False, ticks=False, grid=False, title=None, domain=False)
+    names = alt.Axis(title=None, minExtent=LABEL_WIDTH, labelLimit=110, ticks=False, domain=False)
+    strip: Chart = (
+        alt.Chart(inline(data))
         .mark_text(fontSize=12, fontWeight=600)
         .encode(
-            x=alt.X(
-                "rate:Q", scale=scale, axis=alt.Axis(labels=False, ticks=False, grid=False, title=None, domain=False)
-            ),
-            y=alt.Y(
-                "arm:N",
-                scale=alt.Scale(domain=present),
-                axis=alt.Axis(title=None, minExtent=44, labelLimit=110, ticks=False, domain=False),
-            ),
+            x=alt.X("rate:Q", scale=x_scale, axis=plain),
+            y=alt.Y("arm:N", scale=alt.Scale(domain=present), axis=names),
             text="count:N",
             color=colour,
         )
@@ -137,23 +114,30 @@ def _strip(
             title=alt.Title("runs that diverged", fontSize=12, fontWeight="normal", color=INK, offset=2),
         )
     )
+    return strip
 
 
-def _y_scale(numbers: pl.DataFrame, is_share: bool) -> alt.Scale:
-    import altair as alt
+def _marked(numbers: pl.DataFrame, metric: str, chosen: Mapping[str, float]) -> pl.DataFrame:
+    """Add what a point says under the pointer, and whether its rate was chosen."""
     import polars as pl
 
-    ends = numbers.select(
-        pl.min_horizontal(pl.col("mean", "low").min()).alias("low"),
-        pl.max_horizontal(pl.col("mean", "high").max()).alias("high"),
-    ).row(0)
-    low, high = (end if end is not None else default for end, default in zip(ends, (0.0, 1.0), strict=True))
-    if is_share:
+    rows = numbers.to_dicts()
+    return numbers.with_columns(
+        pl.Series("text", [_spoken(row, metric) for row in rows], dtype=pl.String),
+        pl.Series("is_chosen", [chosen.get(row["arm"]) == row["rate"] for row in rows], dtype=pl.Boolean),
+    )
+
+
+def _range(numbers: pl.DataFrame, metric: str) -> tuple[float, float, bool]:
+    """Return the ends of the y axis, and whether it is logarithmic."""
+    values = [value for name in ("mean", "low", "high") for value in numbers[name].drop_nulls().to_list()]
+    low, high = min(values, default=0.0), max(values, default=1.0)
+    if kind_of(metric) == "share":
         room = max(0.03 * (high - low), 0.002)
-        return alt.Scale(domain=[max(low - room, 0.0), high + room], nice=False, zero=False)
-    if low > 0 and high / low > 8:
-        return alt.Scale(type="log", domain=[low / 1.1, high * 1.1], nice=False)
-    return alt.Scale(domain=[min(low, 0.0), high * 1.05 or 1.0], nice=False)
+        return max(low - room, 0.0), high + room, False
+    if low > 0 and high / low > LOG_FROM:
+        return low / 1.1, high * 1.1, True
+    return min(low, 0.0), high * 1.05 or 1.0, False
 
 
 def _spoken(row: Mapping[str, Any], metric: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -78,7 +79,7 @@ def read_records(folder: Path) -> Records:
     )
 
 
-def shown_rows(summary: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def shown_rows(summary: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Return per arm, the baseline first, the row of `by_arm` that a report shows.
 
     An arm has several rows if the study fixed several rates: then it is the row of the primary comparison's rate.
@@ -90,6 +91,12 @@ def shown_rows(summary: dict[str, Any]) -> dict[str, dict[str, Any]]:
         if own:
             rows[arm] = next((row for row in own if row["rate"] == wanted), own[0])
     return rows
+
+
+def shown_comparisons(summary: Mapping[str, Any], metric: str) -> list[dict[str, Any]]:
+    """Return the comparisons of one metric at the rate of the primary comparison, one per arm."""
+    rate = summary["primary"]["rate"]
+    return [row for row in summary["comparisons"] if row["metric"] == metric and row["rate"] == rate]
 
 
 def _read_json(path: Path) -> dict[str, Any]:

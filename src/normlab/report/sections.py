@@ -97,8 +97,8 @@ def scores_section(records: Records) -> str:
         body.append(cells)
     runs = max((row["runs"] for row in rows.values()), default=0)
     caption = (
-        f"After the last epoch: mean ± standard deviation over {counted(runs, 'seed')}. A dash: not finite, or no spread "
-        "with one seed."
+        f"After the last epoch: mean ± standard deviation over {counted(runs, 'seed')}. A dash: not finite, or no "
+        "spread with one seed."
     )
     return section("scores", "Final scores", table(caption, head, body))
 
@@ -208,7 +208,8 @@ def _edges(records: Records) -> list[str]:
         return []
     where = listed([f"{arm} ({shown_rate(rates['chosen'][arm])})" for arm in at_edge])
     return [
-        f"The chosen rate lies at the edge of the grid for {where}: a better rate may lie beyond, so the comparison may be unfair."
+        f"The chosen rate lies at the edge of the grid for {where}: a better rate may lie beyond, so the comparison "
+        "may be unfair."
     ]
 
 

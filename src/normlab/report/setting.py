@@ -39,8 +39,8 @@ def confounding(records: Records) -> list[str]:
         ]
         if differing:
             found.append(
-                f"{arm} differs from {baseline} not only in its norm but also in {listed(differing)}: a difference between "
-                "them cannot be put down to the norm alone."
+                f"{arm} differs from {baseline} not only in its norm but also in {listed(differing)}: a difference "
+                "between them cannot be put down to the norm alone."
             )
     return found
 
@@ -110,7 +110,7 @@ def _experiment(records: Records) -> list[tuple[str, Content]]:
 
 
 def _fairness(records: Records) -> list[tuple[str, Content]]:
-    summary, study = records.summary, records.study["study"]
+    summary = records.summary
     pairing, rates, target = summary["pairing"], summary["rates"], summary["target"]
     checks = (
         "Equal initial values and equal orders were verified by hash."
@@ -121,8 +121,8 @@ def _fairness(records: Records) -> list[tuple[str, Content]]:
     if rates["mode"] == "tuned":
         chosen = listed([f"{shown_rate(rates['chosen'][arm])} for {arm}" for arm in records.arms])
         how = (
-            f"Every arm was trained at {grid} with the same {counted(len(rates['tuning_seeds']), 'tuning seed')}. Chosen: "
-            f"{rates['rule']}. Result: {chosen}."
+            f"Every arm was trained at {grid} with the same {counted(len(rates['tuning_seeds']), 'tuning seed')}. "
+            f"Chosen: {rates['rule']}. Result: {chosen}."
         )
     else:
         how = f"Given beforehand and shared by all arms: {grid}."
@@ -158,8 +158,8 @@ def _origin(records: Records) -> list[tuple[str, Content]]:
     versions = ", ".join(f"{name} {version}" for name, version in study["versions"].items())
     took = (
         f"{counted(timing['runs'], 'run')} in {shown('seconds', timing['total_seconds'])}, of which "
-        f"{shown('seconds', timing['compile_seconds'])} compiling; {counted(timing['devices'], 'device')}, runs laid out "
-        f"by {timing['layout']}"
+        f"{shown('seconds', timing['compile_seconds'])} compiling; {counted(timing['devices'], 'device')}, runs laid "
+        f"out by {timing['layout']}"
     )
     return [
         ("Run", f"{took}. Started {_moment(study['started'])}."),

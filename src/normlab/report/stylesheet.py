@@ -4,11 +4,13 @@ from __future__ import annotations
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #202124; --soft: #5f6368; --line: #dadce0; --paper: #fff; --shade: #f6f7f9;
-  --link: #0b57d0; --ring: transparent; --better: #0b6b3a; --better-shade: #e3f4ea; --worse: #a8320a; --worse-shade: #fdebe4;
-  --equivalent: #1f5fa8; --equivalent-shade: #e6effa; --undecided: #6b5900; --undecided-shade: #faf3d6; }
+  --link: #0b57d0; --ring: transparent; --better: #0b6b3a; --better-shade: #e3f4ea; --worse: #a8320a;
+  --worse-shade: #fdebe4; --equivalent: #1f5fa8; --equivalent-shade: #e6effa; --undecided: #6b5900;
+  --undecided-shade: #faf3d6; }
 @media (prefers-color-scheme: dark) {
-  :root { --ink: #e8eaed; --soft: #a9aeb4; --line: #43474c; --paper: #17181a; --shade: #222427; --link: #8ab4f8; --ring: #e8eaed;
-    --better: #8fdcae; --better-shade: #14351f; --worse: #ffb59c; --worse-shade: #44200f; --equivalent: #a8cbf7;
+  :root { --ink: #e8eaed; --soft: #a9aeb4; --line: #43474c; --paper: #17181a; --shade: #222427; --link: #8ab4f8;
+    --ring: #e8eaed; --better: #8fdcae; --better-shade: #14351f; --worse: #ffb59c; --worse-shade: #44200f;
+    --equivalent: #a8cbf7;
     --equivalent-shade: #17304d; --undecided: #ecd98a; --undecided-shade: #3a3310; } }
 * { box-sizing: border-box; }
 html { -webkit-text-size-adjust: 100%; scroll-behavior: smooth; }

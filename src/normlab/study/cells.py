@@ -53,7 +53,7 @@ def chunks(stage: Stage, cells: list[Cell], size: int) -> list[Chunk]:
 
 def run_name(stage: str, arm: str, seed: int, rate: float) -> str:
     """Return the name of a run, unique in its study."""
-    return f"{stage}/{arm}/{rate:g}/{seed}"
+    return f"{stage}/{arm}/{rate!r}/{seed}"
 
 
 def _shared(study: Study, seed: int, rate: float) -> Cell:

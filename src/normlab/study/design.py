@@ -39,8 +39,9 @@ class NetworkOptions(_Strict):
         require_known("activation", self.activation, ACTIVATIONS)
         require_known("initializer", self.initializer, INITIALIZERS)
         require_known("placement", self.placement, PLACEMENTS)
-        if any(width < 1 for width in self.widths):
-            raise InputError("every width must be at least 1", list(self.widths), "give positive counts, as in 300,100")
+        if not self.widths or any(width < 1 for width in self.widths):
+            rule = "widths must hold at least one width, each at least 1"
+            raise InputError(rule, list(self.widths), "give positive counts, as in 300,100")
         return self
 
 
@@ -65,6 +66,8 @@ class Arm(_Strict):
         require_known("norm", self.norm, NORMS)
         if not self.name:
             object.__setattr__(self, "name", self.norm)
+        if not self.name.isprintable():
+            raise InputError("an arm's name must be one line of text", repr(self.name), "choose another name")
         return self
 
     def network(self, study_options: NetworkOptions) -> NetworkOptions:
@@ -95,7 +98,7 @@ class Study(_Strict):
     epochs: int = Field(10, ge=1)
     batch_size: int = Field(32, ge=1)
     margin: float = Field(0.005, gt=0, lt=1)
-    reach: float | None = Field(None, gt=0)
+    reach: float | None = Field(None, gt=0, allow_inf_nan=False)
 
     @field_validator("rates", mode="before")
     @classmethod
@@ -180,7 +183,9 @@ def _as_input_error(error: ValidationError) -> InputError:
     if where.split(".")[0] == "rates":
         return InputError("rates must be tuned or numbers", repr(first["input"]), "give rates such as 0.001,0.01")
     if first["type"] == "extra_forbidden":
-        known = ", ".join(Study.model_fields)
-        return InputError("every setting must be a known one", where, f"choose among {known}")
+        table = {"network": NetworkOptions, "arms": Arm}.get(where.split(".")[0], Study)
+        return InputError("every setting must be a known one", where, f"choose among {', '.join(table.model_fields)}")
+    if first["type"] == "missing":
+        return InputError(f"{where} must be given", "none", f"add {where}")
     message = first["msg"].replace("Input should be", "must be")
     return InputError(f"{where} {message}", repr(first["input"]), f"change {where}")

@@ -2,53 +2,29 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from normlab.version import __version__
-from normlab.errors import InputError
 from normlab.study import store as names
 from normlab.study.cells import Cell, Chunk, Stage, chunks, report_cells, tuning_cells
+from normlab.study.checks import check
+from normlab.study.conclusion import conclude
 from normlab.study.design import Study
 from normlab.study.example import first_batch_example
 from normlab.study.laboratory import Laboratory, ModelBuilder, set_up
-from normlab.study.metrics import with_outcomes
+from normlab.study.progress import Interrupted, Progress, ignore_progress
 from normlab.study.provenance import code_sha256, machine, versions
-from normlab.study.rates import RULE, Choice, choose_rates
+from normlab.study.rates import Choice, choose_rates
 from normlab.study.store import Store
-from normlab.study.summary import Evidence, area_over_rates, by_arm, by_rate, comparisons
-from normlab.study.target import set_target
 from normlab.study.training import train_chunk
+from normlab.version import __version__
 
 if TYPE_CHECKING:
     from normlab.data import Dataset
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a study has come: counts of runs, and of runs times epochs."""
-
-    stage: Stage
-    arm: str
-    epoch: int
-    runs_done: int
-    runs_total: int
-    run_epochs_done: int
-    run_epochs_total: int
-
-
-class Interrupted(KeyboardInterrupt):
-    """Ctrl-C in a study: what was complete is in its folder."""
-
-    def __init__(self, runs_done: int, runs_total: int) -> None:
-        self.runs_done, self.runs_total = runs_done, runs_total
-        super().__init__(f"{runs_done} of {runs_total} runs are complete")
 
 
 def execute(
@@ -58,7 +34,7 @@ def execute(
     store: Store,
     *,
     model_sha256: str = "",
-    watch: Callable[[Progress], None] = lambda progress: None,
+    watch: Callable[[Progress], None] = ignore_progress,
 ) -> dict[str, Any]:
     """Run a study in its folder and return its summary; a study already complete there is not run again.
 
@@ -106,34 +82,6 @@ def execute(
     return summary
 
 
-def check(study: Study, dataset: Dataset) -> None:
-    """Raise `InputError` where a study can't be run on its data."""
-    num_samples = len(dataset.train)
-    if study.batch_size > num_samples:
-        raise InputError(
-            f"batch size must be at most the {num_samples} samples of the training part",
-            study.batch_size,
-            "choose a smaller --batch-size",
-        )
-    rest = num_samples % study.batch_size
-    with_batch = [arm.name for arm in study.arms if arm.norm == "batch"]
-    if with_batch and 1 in (rest, study.batch_size):
-        what = "a batch of one" if study.batch_size == 1 else f"a last batch of one ({num_samples} samples)"
-        raise InputError(
-            f"batch norm (arm {with_batch[0]}) needs at least two samples in every training batch: over one it gives "
-            "beta whatever the input",
-            f"batch size {study.batch_size} with {what}",
-            f"choose another --batch-size, such as {_batch_size_without_single(num_samples, study.batch_size)}",
-        )
-    if study.reach is not None and dataset.task == "classification" and study.reach > 1:
-        raise InputError("reach must be an accuracy of at most 1", study.reach, "give a share such as 0.95")
-
-
-def _batch_size_without_single(num_samples: int, near: int) -> int:
-    sizes = [size for size in range(2, num_samples + 1) if num_samples % size != 1]
-    return min(sizes, key=lambda size: abs(size - near), default=num_samples)
-
-
 class _Steps:
     """The stages of one study in order; holds what they share."""
 
@@ -159,7 +107,11 @@ class _Steps:
             chosen = choose_rates(tuning, self.dataset.task)
         rates = {arm: choice.rate for arm, choice in chosen.items()} if chosen else None
         self._stage("report", report_cells(self.study, rates))
-        return self._sum_up(chosen)
+        epochs, runs = self.store.read_parts()
+        runs, summary = conclude(self.study, self.dataset, self.laboratory, epochs, runs, chosen)
+        self.store.write_frame(names.EPOCHS, epochs)
+        self.store.write_frame(names.RUNS, runs)
+        return summary
 
     def write_records(self) -> int:
         """Write the records of all complete chunks; return how many runs they hold."""
@@ -189,81 +141,6 @@ class _Steps:
             self.watch(Progress(chunk.stage, arm, epoch, self.runs_done, total, done, total * num_epochs))
 
         return tell
-
-    def _sum_up(self, chosen: dict[str, Choice] | None) -> dict[str, Any]:
-        study, dataset = self.study, self.dataset
-        epochs, runs = self.store.read_parts()
-        pooled = _runs_that_set_the_target(runs, chosen)
-        target = set_target(pooled, dataset.task, study.reach)
-        uninformed = next(iter(self.laboratory.populations.values())).trainer.objective.uninformed_loss
-        runs = with_outcomes(runs, epochs, target.value, uninformed)
-        arms = [arm.name for arm in study.arms]
-        steps_per_epoch = math.ceil(len(dataset.train) / study.batch_size)
-        evidence = Evidence(epochs, runs, arms, dataset.task, study.margin, steps_per_epoch, chosen)
-        self.store.write_frame(names.EPOCHS, epochs)
-        self.store.write_frame(names.RUNS, runs.drop("capped_test_loss", "watched_epochs"))
-        return {
-            "normlab": __version__,
-            "complete": True,
-            "task": dataset.task,
-            "baseline": arms[0],
-            "arms": arms,
-            "primary": {
-                "metric": evidence.primary_metric,
-                "arm": arms[1],
-                "rate": "tuned" if study.tuned else study.rates[0],
-            },
-            "rates": _rates(study, dataset.task, chosen),
-            "target": {"metric": target.metric, "value": target.value, "rule": target.rule},
-            "pairing": pairing(runs, self.laboratory.shared_paths),
-            "comparisons": comparisons(evidence),
-            "area_over_rates": area_over_rates(evidence),
-            "by_rate": by_rate(runs),
-            "by_arm": by_arm(evidence, {arm: _sizes(p.plan.model) for arm, p in self.laboratory.populations.items()}),
-        }
-
-
-def pairing(runs: pl.DataFrame, shared_paths: list[str]) -> dict[str, Any]:
-    """Return what the hashes say: whether all arms of every seed began with the same values and saw the same order."""
-    distinct = runs.group_by("seed").agg(pl.col("initial_hash").n_unique(), pl.col("order_hash").n_unique())
-    same_start, same_order = ((distinct[column] == 1).all() for column in ("initial_hash", "order_hash"))
-    said = {True: "equal", False: "NOT equal"}
-    return {
-        "shared_parameters": shared_paths,
-        "initial_values_equal": same_start,
-        "orders_equal": same_order,
-        "seeds": sorted(distinct["seed"].to_list()),
-        "statement": f"For each of the {len(distinct)} seeds, the initial values of the {len(shared_paths)} parameters "
-        f"that all arms share were {said[same_start]} by hash, and the order of samples in every epoch was "
-        f"{said[same_order]}.",
-    }
-
-
-def _runs_that_set_the_target(runs: pl.DataFrame, chosen: Mapping[str, Choice] | None) -> pl.DataFrame:
-    if chosen is None:
-        return runs
-    at_chosen = [(pl.col("arm") == arm) & (pl.col("rate") == choice.rate) for arm, choice in chosen.items()]
-    return runs.filter((pl.col("stage") == "tuning") & pl.any_horizontal(at_chosen))
-
-
-def _rates(study: Study, task: str, chosen: Mapping[str, Choice] | None) -> dict[str, Any]:
-    if chosen is None:
-        return {"mode": "fixed", "grid": study.grid, "report_seeds": study.report_seeds}
-    return {
-        "mode": "tuned",
-        "grid": study.grid,
-        "chosen": {arm: choice.rate for arm, choice in chosen.items()},
-        "at_edge": {arm: choice.at_edge for arm, choice in chosen.items()},
-        "rule": RULE[task],
-        "tuning_seeds": study.tuning_seed_list,
-        "report_seeds": study.report_seeds,
-    }
-
-
-def _sizes(model: Any) -> dict[str, int]:
-    trainable = sum(math.prod(variable.shape) for variable in model.trainable_variables)
-    buffers = sum(math.prod(variable.shape) for variable in model.non_trainable_variables)
-    return {"num_parameters": trainable, "num_buffers": buffers, "bytes_per_run": 4 * (trainable + buffers)}
 
 
 def _engine(laboratory: Laboratory) -> dict[str, Any]:

@@ -68,9 +68,10 @@ def set_up(
 
     from normlab.train.devices import run_mesh
     from normlab.train.initial import InitialValues, blueprint, shared_paths
+    from normlab.train.loop import Trainer
     from normlab.train.objective import objective_for
     from normlab.train.optimizers import OPTIMIZERS
-    from normlab.train.population import Population, Trainer, choose_layout, place
+    from normlab.train.population import Population, choose_layout, place
 
     mesh = run_mesh()
     data = place(dataset.train, dataset.validation, dataset.test, mesh)
@@ -114,7 +115,9 @@ def require_fit(model: Any, dataset: Dataset) -> None:
     import keras
 
     if not isinstance(model, keras.Model):
-        raise InputError("a model function must return a Keras model", type(model).__name__, "return the model it builds")
+        raise InputError(
+            "a model function must return a Keras model", type(model).__name__, "return the model it builds"
+        )
     expected = {"input": dataset.input_shape, "output": (dataset.num_outputs,)}
     for name, wanted in expected.items():
         found = tuple(getattr(model, f"{name}_shape")[1:])

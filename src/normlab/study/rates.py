@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import polars as pl
 
 RULE = {
-    "classification": "the highest mean validation accuracy after the last epoch over the tuning seeds (ties: the lower "
-    "mean validation loss), among rates at which no run diverged",
+    "classification": "the highest mean validation accuracy after the last epoch over the tuning seeds (ties: the "
+    "lower mean validation loss), among rates at which no run diverged",
     "regression": "the lowest mean validation loss after the last epoch over the tuning seeds, among rates at which no "
     "run diverged",
 }

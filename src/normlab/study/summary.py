@@ -78,10 +78,10 @@ def area_over_rates(evidence: Evidence) -> list[dict[str, Any]]:
         return []
     metric = evidence.primary_metric
     column = {"test_accuracy": "test_accuracy", "test_loss": "capped_test_loss"}[metric]
-    table = runs.pivot("rate", index=["arm", "seed"], values=column, aggregate_function="mean").sort("seed")
+    table = runs.sort("seed", "rate")
     logs = np.log10(rates)
     areas = {
-        arm: np.trapezoid(table.filter(pl.col("arm") == arm).select(map(str, rates)).to_numpy(), logs)
+        arm: np.trapezoid(table.filter(pl.col("arm") == arm)[column].to_numpy().reshape(-1, len(rates)), logs)
         / (logs[-1] - logs[0])
         for arm in evidence.arms
     }
@@ -148,7 +148,8 @@ def _family(
         for index, one in enumerate(judge(effects, correction=correction))
     ]
     return [
-        _row(metric, arm, baseline, rate, one, correction) for (metric, arm, rate), one in zip(labels, judged, strict=True)
+        _row(metric, arm, baseline, rate, one, correction)
+        for (metric, arm, rate), one in zip(labels, judged, strict=True)
     ]
 
 

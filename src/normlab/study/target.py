@@ -43,7 +43,9 @@ def set_target(runs: pl.DataFrame, task: str, reach: float | None) -> Target:
     finals = runs[metric].fill_nan(None)
     median = float(finals.fill_null(0.0 if task == "classification" else float("inf")).median())  # type: ignore[arg-type]
     source = "tuning runs at the chosen rates" if (runs["stage"] == "tuning").any() else "runs reported on"
-    pooled = f"the median final {'validation accuracy' if task == 'classification' else 'validation loss'} of all arms' "
+    pooled = (
+        f"the median final {'validation accuracy' if task == 'classification' else 'validation loss'} of all arms' "
+    )
     if task == "classification":
         value, change = max(median - ACCURACY_BELOW, 0.0), "one point below"
     else:

@@ -85,9 +85,7 @@ def train_chunk(
             states[arm], record = population.train(states[arm], orders)
             rows += _epoch_rows(study, dataset, chunk, arm, epoch, record)
             after_epoch(arm, epoch)
-    tested = {
-        arm: population.test(states[arm], len(seeds)) for arm, population in laboratory.populations.items()
-    }
+    tested = {arm: population.test(states[arm], len(seeds)) for arm, population in laboratory.populations.items()}
     epochs = pl.DataFrame([{k: row[k] for k in EPOCH_SCHEMA} for row in rows], schema=EPOCH_SCHEMA)
     return epochs, _run_frame(laboratory, study, dataset, chunk, rows, tested)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -44,10 +45,8 @@ def prepare(cache_dir: Path | None = None, num_cpu_devices: int | None = None) -
 
     import jax
 
-    try:
+    with contextlib.suppress(RuntimeError):  # where JAX already computes in this process, its devices stand
         jax.config.update("jax_num_cpu_devices", num_cpu_devices or num_cores())
-    except RuntimeError:
-        pass  # JAX already computes in this process: its devices stand.
     jax.config.update("jax_compilation_cache_dir", str(cache_dir or default_cache_dir()))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
@@ -73,5 +72,3 @@ def run_mesh(num_devices: int | None = None) -> Mesh:
 
     devices = jax.devices()[:num_devices]
     return jax.make_mesh((len(devices),), ("run",), axis_types=(jax.sharding.AxisType.Auto,), devices=devices)
-
-

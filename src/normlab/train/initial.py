@@ -39,9 +39,7 @@ class Blueprint:
     def __post_init__(self) -> None:
         """Number the automatic layer names from 0, so that two arms name their common layers alike."""
         names = _canonical_names(self.model)
-        paths = {
-            id(v): "/".join(names.get(part, part) for part in v.path.split("/")) for v in self.model.variables
-        }
+        paths = {id(v): "/".join(names.get(part, part) for part in v.path.split("/")) for v in self.model.variables}
         object.__setattr__(self, "paths", paths)
 
     def describe(self) -> dict[str, tuple[tuple[int, ...], str]]:
@@ -97,9 +95,7 @@ def shared_paths(plans: list[Blueprint]) -> list[str]:
     return sorted(path for path, what in described[0].items() if all(other.get(path) == what for other in described))
 
 
-def _compiled_draw(
-    initializer: Any, path: str, shape: tuple[int, ...], dtype: str
-) -> Callable[[int], np.ndarray]:
+def _compiled_draw(initializer: Any, path: str, shape: tuple[int, ...], dtype: str) -> Callable[[int], np.ndarray]:
     """Compile one variable's draw for one seed.
 
     One program per variable, not one per arm or per number of runs: the compiler may round the same formula
@@ -109,7 +105,7 @@ def _compiled_draw(
 
     if not hasattr(initializer, "seed"):
         constant = np.asarray(initializer(shape, dtype=dtype))
-        return lambda seed: constant
+        return lambda _: constant
 
     @jax.jit
     def draw(seed: jax.Array) -> jax.Array:

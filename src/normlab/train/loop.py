@@ -85,9 +85,7 @@ def train_epoch(
     return carry
 
 
-def train_step(
-    trainer: Trainer, carry: tuple[RunState, Totals], x: jax.Array, y: jax.Array
-) -> tuple[RunState, Totals]:
+def train_step(trainer: Trainer, carry: tuple[RunState, Totals], x: jax.Array, y: jax.Array) -> tuple[RunState, Totals]:
     """Take one optimizer step on the batch (x, y) and add its losses and hits to the totals."""
     state, totals = carry
 

@@ -1,4 +1,4 @@
-"""The order of samples: a permutation from (seed, epoch) alone, so arms, resumed runs and lone runs all see the same."""
+"""The order of samples: from (seed, epoch) alone, so arms, resumed runs and lone runs all see the same."""
 
 from __future__ import annotations
 

@@ -44,8 +44,8 @@ class DeviceData:
 def place(train: Any, validation: Any, test: Any, mesh: Mesh) -> DeviceData:
     """Copy three parts (each with `x` and `y`) to all devices of the mesh."""
     everywhere = NamedSharding(mesh, PartitionSpec())
-    parts = jax.device_put(tuple((part.x, part.y) for part in (train, validation, test)), everywhere)
-    return DeviceData(*parts, mesh=mesh)
+    parts = jax.device_put([(part.x, part.y) for part in (train, validation, test)], everywhere)
+    return DeviceData(parts[0], parts[1], parts[2], mesh)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,39 @@
+"""What can be known to be wrong with a study before anything is trained."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from normlab.errors import InputError
+from normlab.study.design import Study
+
+if TYPE_CHECKING:
+    from normlab.data import Dataset
+
+
+def check(study: Study, dataset: Dataset) -> None:
+    """Raise `InputError` where a study can't be run on its data."""
+    num_samples = len(dataset.train)
+    if study.batch_size > num_samples:
+        raise InputError(
+            f"batch size must be at most the {num_samples} samples of the training part",
+            study.batch_size,
+            "choose a smaller --batch-size",
+        )
+    rest = num_samples % study.batch_size
+    with_batch = [arm.name for arm in study.arms if arm.norm == "batch"]
+    if with_batch and 1 in (rest, study.batch_size):
+        what = "a batch of one" if study.batch_size == 1 else f"a last batch of one ({num_samples} samples)"
+        raise InputError(
+            f"batch norm (arm {with_batch[0]}) needs at least two samples in every training batch: over one it gives "
+            "beta whatever the input",
+            f"batch size {study.batch_size} with {what}",
+            f"choose another --batch-size, such as {_batch_size_without_single(num_samples, study.batch_size)}",
+        )
+    if study.reach is not None and dataset.task == "classification" and study.reach > 1:
+        raise InputError("reach must be an accuracy of at most 1", study.reach, "give a share such as 0.95")
+
+
+def _batch_size_without_single(num_samples: int, near: int) -> int:
+    sizes = [size for size in range(2, num_samples + 1) if num_samples % size != 1]
+    return min(sizes, key=lambda size: abs(size - near), default=num_samples)

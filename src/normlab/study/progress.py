@@ -1,0 +1,32 @@
+"""How far a study has come, for whoever watches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from normlab.study.cells import Stage
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a study has come: counts of runs, and of runs times epochs."""
+
+    stage: Stage
+    arm: str
+    epoch: int
+    runs_done: int
+    runs_total: int
+    run_epochs_done: int
+    run_epochs_total: int
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C in a study: what was complete is in its folder."""
+
+    def __init__(self, runs_done: int, runs_total: int) -> None:
+        self.runs_done, self.runs_total = runs_done, runs_total
+        super().__init__(f"{runs_done} of {runs_total} runs are complete")
+
+
+def ignore_progress(progress: Progress) -> None:
+    """Watch nothing."""
