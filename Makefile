@@ -1,39 +1,38 @@
-# The doors: demo, test, bench. Each installs what it needs into .venv first.
+# The doors: demo, test, bench. Each first installs what it needs.
 PYTHON ?= python3
-VENV := .venv
-BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
-DEMO := runs/demo
+BIN := .venv/bin
+RIVALS := .venv-rivals/bin
+INSTALL := -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test bench lint clean
+.PHONY: demo test bench clean
 
-demo: $(VENV)/installed
-	rm -rf $(DEMO)
-	$(BIN)/normlab run --data digits --out $(DEMO)
+demo: .venv/installed
+	rm -rf runs/demo
+	$(BIN)/normlab run --data digits --out runs/demo
 
-test: $(VENV)/installed-test
+test: .venv/installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
 
-bench: $(VENV)/installed-bench
-	$(BIN)/python benchmarks/run.py
+# The rivals, Keras on TensorFlow and PyTorch, have an environment of their own.
+bench: .venv/installed .venv-rivals/installed
+	$(BIN)/python benchmarks/run.py --rivals $(RIVALS)/python
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-rivals build dist .mypy_cache .pytest_cache .ruff_cache
 
-$(VENV)/bin/python:
-	$(PYTHON) -m venv $(VENV)
-
-$(VENV)/installed: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) --editable .
+.venv/installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python $(INSTALL) --editable .
 	touch $@
 
-$(VENV)/installed-test: $(VENV)/installed
-	$(PIP) --editable ".[test]"
+.venv/installed-test: .venv/installed
+	$(BIN)/python $(INSTALL) --editable ".[test]"
 	touch $@
 
-$(VENV)/installed-bench: $(VENV)/installed
-	$(PIP) --editable ".[bench]"
+.venv-rivals/installed: constraints.txt
+	test -x $(RIVALS)/python || $(PYTHON) -m venv .venv-rivals
+	$(RIVALS)/python $(INSTALL) keras tensorflow-cpu torch
 	touch $@

@@ -183,7 +183,8 @@ def _as_input_error(error: ValidationError) -> InputError:
     if where.split(".")[0] == "rates":
         return InputError("rates must be tuned or numbers", repr(first["input"]), "give rates such as 0.001,0.01")
     if first["type"] == "extra_forbidden":
-        table = {"network": NetworkOptions, "arms": Arm}.get(where.split(".")[0], Study)
+        tables: dict[str, type[BaseModel]] = {"network": NetworkOptions, "arms": Arm}
+        table = tables.get(where.split(".")[0], Study)
         return InputError("every setting must be a known one", where, f"choose among {', '.join(table.model_fields)}")
     if first["type"] == "missing":
         return InputError(f"{where} must be given", "none", f"add {where}")
