@@ -72,7 +72,7 @@ def run(
     optimizer: Annotated[str | None, typer.Option(help="sgd, momentum, adam or adamw. Default: sgd.")] = None,
     rates: Annotated[str | None, typer.Option(help="tuned (default), a learning rate, or several.")] = None,
     seeds: Annotated[int | None, typer.Option(help="Pairs reported on. Default: 10.")] = None,
-    tuning_seeds: Annotated[int | None, typer.Option(help="Seeds per rate that choose it. Default: 6.")] = None,
+    tuning_seeds: Annotated[int | None, typer.Option(help="Seeds per rate that choose it. Default: 8.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training part. Default: 10.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Samples per step. Default: 32.")] = None,
     margin: Annotated[float | None, typer.Option(help="Negligible difference in accuracy. Default: 0.005.")] = None,

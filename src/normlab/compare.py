@@ -38,7 +38,7 @@ def compare(
     optimizer: str = "sgd",
     rates: str | float | Sequence[float] = "tuned",
     seeds: int = 10,
-    tuning_seeds: int = 6,
+    tuning_seeds: int = 8,
     epochs: int = 10,
     batch_size: int = 32,
     margin: float = 0.005,
@@ -94,6 +94,8 @@ def compare(
         "reach": reach,
     }
     study = make_study(settings)
+    if not isinstance(model, str):
+        _refuse_network_options(study, bool(network))
     return run_study(study, out=out, watch=watch, data=data, model=model)
 
 
@@ -148,6 +150,15 @@ def prepare_training(study: Study, data: Any = None) -> Dataset:
 
     prepare()
     return dataset
+
+
+def _refuse_network_options(study: Study, has_options: bool) -> None:
+    """Raise `InputError` where options of the named networks would be ignored by a model function."""
+    with_options = [arm.name for arm in study.arms if arm.model_dump(exclude={"norm", "name"}, exclude_none=True)]
+    if has_options or with_options:
+        received = "network options" if has_options else f"options of the arm {with_options[0]}"
+        action = "leave them out, or use the model mlp"
+        raise InputError("a model function must be the whole network", received, action)
 
 
 def _from_function(function: ModelFunction) -> ModelBuilder:

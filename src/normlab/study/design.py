@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import math
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from normlab.errors import InputError, require_known
 from normlab.models.mlp import ACTIVATIONS, INITIALIZERS, PLACEMENTS
 from normlab.norms import NORMS
 from normlab.seeding import MAX_SEED
 
-# Six pairs are the fewest that can reach p < 0.05 in an exact two-sided sign-flip test: 2 / 2^6 = 0.031.
-FEWEST_DECIDING_PAIRS = 6
+# Eight pairs reach p = 2 / 2^8 = 0.008 in an exact two-sided sign-flip test: enough for a verdict at a shared rate when
+# two of the seven rates of a grid show a difference (Benjamini-Hochberg asks for 0.05 * 2 / 7 = 0.014).
+TUNING_SEEDS = 8
+# One layer of this width on another takes 37 GB: a larger one is a slip of the keyboard.
+MAX_WIDTH = 100_000
+# Beyond these, float32 rounds a rate to zero or to infinity.
+SMALLEST_RATE, LARGEST_RATE = 1e-37, 1e38
 # Tuning seeds start here, so that the seeds reported on are fresh.
 FIRST_TUNING_SEED = 1_000_000
 
@@ -39,9 +43,9 @@ class NetworkOptions(_Strict):
         require_known("activation", self.activation, ACTIVATIONS)
         require_known("initializer", self.initializer, INITIALIZERS)
         require_known("placement", self.placement, PLACEMENTS)
-        if not self.widths or any(width < 1 for width in self.widths):
-            rule = "widths must hold at least one width, each at least 1"
-            raise InputError(rule, list(self.widths), "give positive counts, as in 300,100")
+        if not self.widths or any(not 1 <= width <= MAX_WIDTH for width in self.widths):
+            rule = f"widths must hold at least one width, each from 1 to {MAX_WIDTH:,}"
+            raise InputError(rule, list(self.widths), "give counts such as 300,100")
         return self
 
 
@@ -94,11 +98,18 @@ class Study(_Strict):
     optimizer: Literal["sgd", "momentum", "adam", "adamw"] = "sgd"
     rates: Literal["tuned"] | tuple[float, ...] = "tuned"
     seeds: int = Field(10, ge=1, le=FIRST_TUNING_SEED)
-    tuning_seeds: int = Field(FEWEST_DECIDING_PAIRS, ge=1, le=FIRST_TUNING_SEED)
+    tuning_seeds: int = Field(TUNING_SEEDS, ge=1, le=FIRST_TUNING_SEED)
     epochs: int = Field(10, ge=1)
     batch_size: int = Field(32, ge=1)
     margin: float = Field(0.005, gt=0, lt=1)
     reach: float | None = Field(None, gt=0, allow_inf_nan=False)
+
+    @field_validator("split_seed", "seeds", "tuning_seeds", "epochs", "batch_size", "margin", "reach", mode="before")
+    @classmethod
+    def _number(cls, given: Any, info: ValidationInfo) -> Any:
+        if isinstance(given, bool):  # true would count as 1
+            raise InputError(f"{info.field_name} must be a number", given, f"give {info.field_name} a number")
+        return given
 
     @field_validator("rates", mode="before")
     @classmethod
@@ -118,8 +129,9 @@ class Study(_Strict):
             if not self.rates:
                 raise InputError("rates must not be empty", "none", "give a number, a list, or tuned")
             for rate in self.rates:
-                if not (math.isfinite(rate) and rate > 0):
-                    raise InputError("every rate must be a positive number", rate, "give rates such as 0.001,0.01")
+                if not SMALLEST_RATE <= rate <= LARGEST_RATE:  # false also for a rate that is no number
+                    rule = f"every rate must be a positive number from {SMALLEST_RATE:g} to {LARGEST_RATE:g}"
+                    raise InputError(rule, rate, "give rates such as 0.001,0.01")
             if len(set(self.rates)) < len(self.rates):
                 raise InputError("rates must differ", list(self.rates), "name each rate once")
         return self
