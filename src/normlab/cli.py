@@ -146,10 +146,8 @@ def data_check(name: str, data_dir: DataDir = None) -> None:
 
     rows = check(name, data_dir)
     for row in rows:
-        print(
-            f"{'ok     ' if row.ok else 'ALTERED'} {row.file}  {row.found}"
-            + ("" if row.ok else f", not {row.expected}")
-        )
+        word = "ok" if row.ok else "missing" if row.found == "missing" else "ALTERED"
+        print(f"{word:7} {row.file}  {row.expected}" + (f", found {row.found}" if word == "ALTERED" else ""))
     if not all(row.ok for row in rows):
         raise typer.Exit(2)
 

@@ -100,7 +100,7 @@ def test_given_validation_part_stays(name: str) -> None:
 
 def test_class_absent_from_the_test_part_is_refused() -> None:
     y_test = np.where(LABELS[36:] == 2, 0, LABELS[36:])
-    with pytest.raises(InputError, match="every class must be in every part.*no sample of '2' in the test part"):
+    with pytest.raises(InputError, match=r"every class must be in every part.*no sample of '2' in the test part"):
         load(_parts(y_test=y_test))
 
 

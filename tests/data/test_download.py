@@ -104,9 +104,9 @@ def test_altered_content_leaves_no_file_and_names_every_mirror(tmp_path: Path, s
     with pytest.raises(InputError) as caught:
         get_files("tiny", source, tmp_path)
     message = str(caught.value)
-    assert f"{server.url}bad/{source.downloads[0]}: the contents of" in message
+    assert f"{server.url}bad/{source.downloads[0]} (the contents of" in message
     assert source.contents[0].sha256 in message
-    assert f"{server.url}none/{source.downloads[0]}: HTTPError: 404" in message
+    assert f"{server.url}none/{source.downloads[0]} (status 404)" in message
     assert f"put {source.downloads[0]} into {tmp_path / 'tiny'} by hand" in message
     assert "\n" not in message
     assert _names(tmp_path) == ["tiny"]

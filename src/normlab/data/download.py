@@ -48,7 +48,7 @@ def _download(name: str, source: Source, filename: str, folder: Path) -> Path:
             failure = _try_mirror(mirror + filename, _contents_of(source, filename), folder / filename)
             if failure is None:
                 return folder / filename
-            failures.append(f"{mirror}{filename}: {failure}")
+            failures.append(f"{mirror}{filename} ({failure})")
     except OSError as error:
         raise InputError(
             f"{folder} must be a folder that can be written to",
@@ -75,8 +75,10 @@ def _try_mirror(url: str, contents: list[Content], path: Path) -> str | None:
         partial = Path(partial_folder) / path.name
         try:
             fetch(url, str(partial), None)
-        except requests.RequestException as error:
-            return f"{type(error).__name__}: {error}"
+        except requests.HTTPError as error:
+            return f"status {error.response.status_code}"
+        except requests.RequestException as error:  # its text repeats the address and the pool's inner state
+            return type(error).__name__
         try:
             _verify(contents, {content.name: partial for content in contents})
         except InputError as error:

@@ -15,8 +15,8 @@ def tost_p_value(differences: ArrayLike, margin: float) -> float:
 
     With m the mean of the n differences and s its standard error, the larger of P(T > (m + margin) / s) and
     P(T < (m - margin) / s), T of Student's distribution with n - 1 degrees of freedom. Differences that are all
-    equal have s = 0: the result is then 0 if they lie strictly inside the margin, else 1. A margin of 0 cannot be
-    met.
+    equal have s = 0, which two pairs can have by chance: the result is then that of a sign test, 2^-n, if they lie
+    strictly inside the margin, else 1. A margin of 0 cannot be met.
 
     The t tests hold their level for near-normal and for heavy-tailed symmetric differences. Skewed ones exceed it on
     one side: exponential differences (skewness 2) at a margin of three deviations are called equivalent in 11 to 15 %
@@ -40,6 +40,6 @@ def tost_p_value(differences: ArrayLike, margin: float) -> float:
         raise ValueError("differences must have at least two pairs for a test of equivalence, got 1.")
     mean = float(vector.mean())
     if all_equal(vector):
-        return 0.0 if abs(mean) < margin else 1.0
+        return 0.5**vector.size if abs(mean) < margin else 1.0
     error = float(np.std(vector, ddof=1)) / math.sqrt(vector.size)
     return float(stdtr(vector.size - 1, (abs(mean) - margin) / error))
