@@ -10,6 +10,7 @@ from normlab.report.quantities import (
     difference_scale,
     label_of,
     listed,
+    per_arm,
     shown,
     shown_rate,
     value_scale,
@@ -91,7 +92,7 @@ def larger_rates(records: Records) -> list[str]:
     ]
     if summary["rates"]["mode"] == "tuned":
         chosen = summary["rates"]["chosen"]
-        picks = listed([f"{shown_rate(chosen[arm])} for {arm}" for arm in records.arms])
+        picks = per_arm({arm: shown_rate(chosen[arm]) for arm in records.arms})
         found.append(f"Validation data chose the rate {picks}.")
     return found
 

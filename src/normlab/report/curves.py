@@ -114,10 +114,13 @@ def curve_chart(
     import altair as alt
     import polars as pl
 
+    # A band with one end only would be drawn to the axis.
+    has_band = pl.col("low").is_not_null() & pl.col("high").is_not_null()
     data = _thinned(numbers).with_columns(
+        *(pl.when(has_band).then(pl.col(name)).alias(name) for name in ("low", "high")),
         pl.struct("arm", "epoch", "median", "low", "high", "runs")
         .map_elements(lambda row: _spoken(row, metric), return_dtype=pl.String)
-        .alias("text")
+        .alias("text"),
     )
     arm = arm_channels(arms, legend=legend)
     y_axis = score_axis(metric, axis.low, axis.high, is_log=axis.is_log)

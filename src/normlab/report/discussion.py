@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from normlab.report.benefits import convergence, generalization, larger_rates, sensitivity
-from normlab.report.quantities import listed
+from normlab.report.quantities import counted, listed
 from normlab.report.records import shown_comparisons, shown_rows
 from normlab.report.words import rate_words, sentence
 
@@ -88,7 +88,8 @@ def _pairing(summary: Mapping[str, Any]) -> list[str]:
     for comparison in shown_comparisons(summary, summary["primary"]["metric"]):
         arm, baseline, correlation = comparison["arm"], comparison["baseline"], comparison["correlation"]
         if correlation is None:
-            found.append(f"Whether pairing {arm} with {baseline} pays cannot be said from {comparison['pairs']} pairs.")
+            pairs = counted(comparison["pairs"], "pair")
+            found.append(f"Whether pairing {arm} with {baseline} pays cannot be said from {pairs}.")
             continue
         if correlation >= _PAYS:
             effect = "pairing pays: equal seeds take much of the chance out of the difference"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ from normlab.report.curves import Axis, Over, curve_chart, curve_numbers, shared
 from normlab.report.pair_figure import PAIRED_METRICS, pair_chart, pair_numbers
 from normlab.report.palette import settings
 from normlab.report.quantities import counted, label_of, shown, shown_rate
-from normlab.report.rate_figure import rate_chart, rate_metric, rate_numbers
+from normlab.report.rate_figure import rate_chart, rate_numbers
 from normlab.report.records import shown_comparisons
 from normlab.report.words import sentence
 
@@ -57,31 +57,27 @@ def curve_figures(records: Records) -> list[Figure]:
 
 
 def rate_figure(records: Records) -> Figure | None:
-    """Return the score over learning rates, or None if the study had one rate only."""
-    if len(records.summary["rates"]["grid"]) < 2:
+    """Return the validation scores over learning rates, or None if the study had one rate only."""
+    summary = records.summary
+    if len(summary["rates"]["grid"]) < 2:
         return None
-    metric = rate_metric(records.task)
-    numbers = rate_numbers(records.summary, metric)
-    chosen = records.rates if records.summary["rates"]["mode"] == "tuned" else {}
-    parts = []
-    for arm in records.arms:
-        own = numbers.filter(numbers["arm"] == arm).sort("rate").to_dicts()
-        scores = ", ".join(f"{shown(metric, row['mean'])} at {shown_rate(row['rate'])}" for row in own)
-        diverged = sum(row["diverged"] for row in own)
-        parts.append(f"{arm}: {scores}; {diverged} of {sum(row['runs'] for row in own)} runs diverged.")
-    stage = "tuning runs" if chosen else "runs reported on"
-    caption = f"Mean over the seeds of the {stage}; the band is one standard deviation to each side."
+    metrics = ["val_accuracy", "val_loss"] if records.task == "classification" else ["val_loss"]
+    numbers = {metric: rate_numbers(summary, metric) for metric in metrics}
+    chosen = records.rates if summary["rates"]["mode"] == "tuned" else {}
+    first = numbers[metrics[0]]
+    has_band = first["low"].null_count() < len(first)
+    caption = (
+        f"Mean over the seeds of the {'tuning runs' if chosen else 'runs reported on'}; "
+        f"{'the band is one standard deviation to each side' if has_band else 'one seed has no spread to show'}."
+    )
     if chosen:
         caption += " A ring marks each arm’s chosen rate."
-    caption += (
-        f" Numbers below the axis count runs that diverged; where a mean {label_of(metric)} is not finite, there is no "
-        "point."
-        if numbers["diverged"].sum()
-        else " No run diverged."
-    )
-    chart = rate_chart(numbers, metric, records.arms, chosen, legend=False)
-    title = f"{label_of(metric).capitalize()} over learning rates"
-    return Figure("rates", title, caption, f"{title}. {' '.join(parts)}", [chart])
+    caption += " Numbers below the axis count runs that diverged." if first["diverged"].sum() else " No run diverged."
+    if any(frame["mean"].null_count() for frame in numbers.values()):
+        caption += " Where a mean is not finite, there is no point."
+    words = " ".join(_over_rates(frame, metric, records.arms) for metric, frame in numbers.items())
+    panels = [rate_chart(frame, metric, records.arms, chosen, legend=False) for metric, frame in numbers.items()]
+    return Figure("rates", "Validation scores over learning rates", caption, words, panels)
 
 
 def pair_figure(records: Records) -> Figure:
@@ -153,3 +149,14 @@ def _end(row: Mapping[str, Any], metric: str, over: Over) -> str:
         return f"{row['arm']} has no finite median at {where}"
     spread = f" (quartiles {shown(metric, row['low'])} to {shown(metric, row['high'])})" if row["runs"] > 1 else ""
     return f"{row['arm']} ends at {shown(metric, row['median'])}{spread} at {where}"
+
+
+def _over_rates(numbers: pl.DataFrame, metric: str, arms: Sequence[str]) -> str:
+    """Each arm's score at each rate, in words."""
+    parts = []
+    for arm in arms:
+        own = numbers.filter(numbers["arm"] == arm).sort("rate").to_dicts()
+        scores = ", ".join(f"{shown(metric, row['mean'])} at {shown_rate(row['rate'])}" for row in own)
+        diverged = sum(row["diverged"] for row in own)
+        parts.append(f"{arm}: {scores}; {diverged} of {sum(row['runs'] for row in own)} runs diverged.")
+    return f"{label_of(metric).capitalize()} over learning rates. {' '.join(parts)}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from normlab.errors import InputError
 from normlab.report.markup import text
-from normlab.report.quantities import listed
+from normlab.report.quantities import counted, listed
 from normlab.report.stylesheet import STYLE
 
 if TYPE_CHECKING:
@@ -106,5 +106,5 @@ def _subtitle(records: Records) -> str:
     rates = "each arm’s learning rate tuned" if study["rates"] == "tuned" else "learning rates given"
     return (
         f"Does a normalization layer help? {data['task'].capitalize()}, {study['model']}, {study['optimizer']}, "
-        f"{study['epochs']} epochs, {study['seeds']} paired seeds, {rates}."
+        f"{counted(study['epochs'], 'epoch')}, {counted(study['seeds'], 'paired seed')}, {rates}."
     )

@@ -82,7 +82,7 @@ def pair_chart(
     x = alt.X(
         "difference:Q",
         title=title,
-        axis=alt.Axis(tickCount=5, format=".6~g"),
+        axis=alt.Axis(tickCount=4, format=".6~g", labelOverlap="greedy"),
         scale=alt.Scale(zero=True, nice=False, padding=14),
     )
     margin = max((_times(row["margin"], scale.factor) or 0.0 for row in comparisons), default=0.0)

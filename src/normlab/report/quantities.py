@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -138,6 +138,14 @@ def counted(number: int, singular: str, plural: str | None = None) -> str:
 def listed(items: Sequence[str]) -> str:
     """Return items as a phrase: `a`, `a and b`, `a, b and c`."""
     return items[0] if len(items) == 1 else " and ".join([", ".join(items[:-1]), items[-1]]) if items else "none"
+
+
+def per_arm(values: Mapping[str, str]) -> str:
+    """Return what each arm has as a phrase: `0.1 for none and 0.3 for batch`, or `0.1 for every arm`."""
+    distinct = list(dict.fromkeys(values.values()))
+    if len(distinct) == 1:
+        return f"{distinct[0]} for every arm"
+    return listed([f"{value} for {arm}" for arm, value in values.items()])
 
 
 def _scale(kind: Kind, values: Sequence[float | None]) -> Scale:

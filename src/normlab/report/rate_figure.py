@@ -84,7 +84,7 @@ def rate_chart(
         .encode(y=y)
     )
     title = f"{label_of(metric)} after the last epoch"
-    layers = alt.layer(band, line, points, rings).properties(width=2 * WIDTH, height=HEIGHT, title=title)
+    layers = alt.layer(band, line, points, rings).properties(width=WIDTH, height=HEIGHT, title=title)
     if not numbers["diverged"].sum():
         return layers
     return alt.vconcat(layers, _strip(numbers, x_scale, arm.colour, arms), spacing=4)
@@ -109,7 +109,7 @@ def _strip(numbers: pl.DataFrame, x_scale: alt.Scale, colour: alt.Color, arms: S
             color=colour,
         )
         .properties(
-            width=2 * WIDTH,
+            width=WIDTH,
             height=20 * len(present),
             title=alt.Title("runs that diverged", fontSize=12, fontWeight="normal", color=INK, offset=2),
         )

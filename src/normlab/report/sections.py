@@ -9,7 +9,7 @@ from normlab.report.elements import Content, Html, arm_name, badge, figure, note
 from normlab.report.figures import curve_figures, pair_figure, rate_figure
 from normlab.report.markup import text
 from normlab.report.palette import colours
-from normlab.report.quantities import MISSING, counted, label_of, listed, shown_rate, value_scale
+from normlab.report.quantities import MISSING, counted, label_of, listed, per_arm, shown_rate, value_scale
 from normlab.report.rate_figure import grid_rows, rate_metric
 from normlab.report.records import shown_rows
 from normlab.report.setting import confounding
@@ -38,15 +38,15 @@ def answer_section(records: Records) -> str:
             comparison_rows(shown),
             f"All verdicts against {summary['baseline']}, {rate_words(primary['rate'])}.",
         ),
-        note([*confounding(records), *_edges(records), *_divergence(records)]),
+        note([*confounding(records), *_edges(records), *_unstable(records), *_divergence(records)]),
         figure(pair_figure(records), records.arms),
     )
 
 
 def curves_section(records: Records) -> str:
     """Return loss and accuracy over epochs and over seconds."""
-    where = listed([f"{arm} at {shown_rate(rate)}" for arm, rate in records.rates.items()])
-    opening = paragraph(f"The runs reported on, at these learning rates: {where}.")
+    where = per_arm({arm: shown_rate(rate) for arm, rate in records.rates.items()})
+    opening = paragraph(f"The runs reported on. Learning rate: {where}.")
     return section("curves", "Curves", opening, *(figure(one, records.arms) for one in curve_figures(records)))
 
 
@@ -67,7 +67,7 @@ def rates_section(records: Records) -> str:
     return section(
         "rates",
         "Learning rates",
-        note(_edges(records)),
+        note([*_edges(records), *_unstable(records)]),
         figure(drawn, records.arms),
         _rate_table(records),
         area,
@@ -96,9 +96,10 @@ def scores_section(records: Records) -> str:
         cells += [cost_scales[name].number(row[name]) for name in costs]
         body.append(cells)
     runs = max((row["runs"] for row in rows.values()), default=0)
+    where = per_arm({arm: shown_rate(rate) for arm, rate in records.rates.items()})
     caption = (
-        f"After the last epoch: mean ± standard deviation over {counted(runs, 'seed')}. A dash: not finite, or no "
-        "spread with one seed."
+        f"Learning rate {where}, after the last epoch: mean ± standard deviation over "
+        f"{counted(runs, 'seed')}. A dash: not finite, or no spread with one seed."
     )
     return section("scores", "Final scores", table(caption, head, body))
 
@@ -211,6 +212,17 @@ def _edges(records: Records) -> list[str]:
         f"The chosen rate lies at the edge of the grid for {where}: a better rate may lie beyond, so the comparison "
         "may be unfair."
     ]
+
+
+def _unstable(records: Records) -> list[str]:
+    """Warn where every rate of the grid diverged, so that the chosen one did too."""
+    chosen = records.rates if records.summary["rates"]["mode"] == "tuned" else {}
+    lost = [
+        f"{row['diverged']} of {row['runs']} tuning runs of {row['arm']}"
+        for row in grid_rows(records.summary)
+        if row["diverged"] and chosen.get(row["arm"]) == row["rate"]
+    ]
+    return [f"No rate of the grid was free of divergence: {listed(lost)} diverged at the chosen one."] if lost else []
 
 
 def _divergence(records: Records) -> list[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from normlab.report.elements import Content, Html, arm_name, definitions, note, section, table
 from normlab.report.markup import text
 from normlab.report.palette import colours
-from normlab.report.quantities import counted, difference_scale, label_of, listed, shown, shown_rate
+from normlab.report.quantities import counted, difference_scale, label_of, listed, per_arm, shown, shown_rate
 
 if TYPE_CHECKING:
     from normlab.report.records import Records
@@ -119,7 +119,7 @@ def _fairness(records: Records) -> list[tuple[str, Content]]:
     )
     grid = ", ".join(shown_rate(rate) for rate in rates["grid"])
     if rates["mode"] == "tuned":
-        chosen = listed([f"{shown_rate(rates['chosen'][arm])} for {arm}" for arm in records.arms])
+        chosen = per_arm({arm: shown_rate(rates["chosen"][arm]) for arm in records.arms})
         how = (
             f"Every arm was trained at {grid} with the same {counted(len(rates['tuning_seeds']), 'tuning seed')}. "
             f"Chosen: {rates['rule']}. Result: {chosen}."

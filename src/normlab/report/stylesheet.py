@@ -40,8 +40,9 @@ nav ol { display: flex; flex-wrap: wrap; gap: 0.3rem 1.3rem; margin: 0; padding:
 .note p { margin: 0.45rem 0; }
 .dot { display: inline-block; width: 0.7em; height: 0.7em; border-radius: 50%; margin-right: 0.45em;
   box-shadow: 0 0 0 1.5px var(--ring); }
+#explanation table { margin: 1rem 0; }
 .scroll { overflow-x: auto; margin: 1.2rem 0; }
-table { border-collapse: collapse; font-size: 0.92rem; line-height: 1.4; }
+table { border-collapse: collapse; min-width: 24rem; font-size: 0.92rem; line-height: 1.4; }
 caption { text-align: left; padding-bottom: 0.5rem; }
 th, td { padding: 0.42rem 1.1rem 0.42rem 0; text-align: left; vertical-align: top;
   border-bottom: 1px solid var(--line); }
@@ -86,6 +87,7 @@ footer { margin-top: 4rem; padding-top: 1rem; border-top: 1px solid var(--line);
   .answer { font-size: 1.2rem; }
   dl { grid-template-columns: 1fr; gap: 0.1rem; }
   dd { margin-bottom: 0.7rem; }
+  #explanation table { display: block; overflow-x: auto; min-width: 0; }
 }
 @media print {
   :root { color-scheme: light; --ink: #000; --soft: #444; --line: #bbb; --paper: #fff; --shade: #f4f4f4; --link: #000; }

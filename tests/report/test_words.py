@@ -1,0 +1,84 @@
+"""Comparisons in words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from normlab.report.words import sentence
+
+BASE: dict[str, Any] = {
+    "metric": "test_accuracy",
+    "label": "test accuracy",
+    "arm": "batch",
+    "baseline": "none",
+    "rate": "tuned",
+    "difference": 0.012,
+    "ci_low": 0.008,
+    "ci_high": 0.016,
+    "pairs": 10,
+    "verdict": "better",
+    "margin": 0.005,
+    "pairs_needed": None,
+}
+
+SENTENCES = [
+    (
+        {},
+        "batch reaches a test accuracy 1.20 points higher than none (95 % interval +0.80 to +1.60, 10 pairs): better.",
+    ),
+    (
+        {"difference": -0.012, "ci_low": -0.016, "ci_high": -0.008, "verdict": "worse"},
+        "batch reaches a test accuracy 1.20 points lower than none (95 % interval −1.60 to −0.80, 10 pairs): worse.",
+    ),
+    (
+        {"ci_low": None, "ci_high": None, "pairs": 1, "verdict": "undecided"},
+        "batch reaches a test accuracy 1.20 points higher than none (no interval, 1 pair): undecided.",
+    ),
+    (
+        {"verdict": "undecided", "pairs_needed": 24, "rate": 0.1, "ci_low": -0.001},
+        "At rate 0.1, batch reaches a test accuracy 1.20 points higher than none (95 % interval −0.10 to +1.60, "
+        "10 pairs): undecided, about 24 pairs in all would decide.",
+    ),
+    (
+        {"difference": 0.0, "ci_low": 0.0, "ci_high": 0.0, "verdict": "equivalent"},
+        "batch and none do not differ in test accuracy (less than the last digit written) (95 % interval 0.00 to 0.00, "
+        "10 pairs): equivalent, inside the margin of 0.50 points stated beforehand.",
+    ),
+    (
+        {"metric": "test_loss", "label": "test loss", "difference": None, "ci_low": None, "ci_high": None},
+        "batch and none cannot be compared in test loss, for a value is not finite: undecided.",
+    ),
+    (
+        {
+            "metric": "epochs_to_target",
+            "label": "epochs to target",
+            "difference": -2.1,
+            "ci_low": -3.0,
+            "ci_high": -1.0,
+        },
+        "batch reaches the target 2.1 epochs earlier than none (95 % interval −3.0 to −1.0, 10 pairs): better.",
+    ),
+    (
+        {
+            "metric": "seconds_per_step",
+            "label": "seconds per step",
+            "difference": 12e-6,
+            "ci_low": 9e-6,
+            "ci_high": 15e-6,
+            "verdict": "worse",
+        },
+        "batch takes 12.0 µs more per step than none (95 % interval +9.0 to +15.0, 10 rounds): worse.",
+    ),
+    (
+        {"rate": "grid"},
+        "Over the whole grid of rates, batch reaches a test accuracy 1.20 points higher than none (95 % interval "
+        "+0.80 to +1.60, 10 pairs): better.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("change", "expected"), SENTENCES)
+def test_a_comparison_is_one_sentence(change: dict[str, Any], expected: str) -> None:
+    assert sentence(BASE | change) == expected
