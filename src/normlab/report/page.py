@@ -34,11 +34,11 @@ def render_page(records: Records) -> str:
     """Return the page as HTML; all text of the records is escaped."""
     from normlab.report.explanation import explanation
     from normlab.report.method import method_section
+    from normlab.report.rate_section import rates_section
     from normlab.report.sections import (
         answer_section,
         curves_section,
         discussion_section,
-        rates_section,
         scores_section,
         verdicts_section,
     )

@@ -10,9 +10,9 @@ import polars as pl
 
 RULE = {
     "classification": "the highest mean validation accuracy after the last epoch over the tuning seeds (ties: the "
-    "lower mean validation loss), among rates at which no run diverged",
-    "regression": "the lowest mean validation loss after the last epoch over the tuning seeds, among rates at which no "
-    "run diverged",
+    "lower mean validation loss), among the rates with the fewest diverged runs",
+    "regression": "the lowest mean validation loss after the last epoch over the tuning seeds, among the rates with "
+    "the fewest diverged runs",
 }
 
 
@@ -26,8 +26,6 @@ class Choice:
 
 def choose_rates(runs: pl.DataFrame, task: str) -> dict[str, Choice]:
     """Return each arm's best rate by `RULE[task]`.
-
-    Where runs diverged at every rate, the rate with the fewest diverged runs is taken.
 
     Args:
         runs: Rows of the tuning stage: arm, rate, val_loss, val_accuracy, diverged.
