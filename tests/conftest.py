@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.command import Finished, command
+
 os.environ["KERAS_BACKEND"] = "jax"
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -15,9 +17,23 @@ DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 @pytest.fixture(scope="session", autouse=True)
 def _devices(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Give this process three CPU devices, whatever the machine has, so that runs are spread and padded."""
+    import jax
+
     from normlab.train.devices import prepare
 
-    prepare(tmp_path_factory.mktemp("xla"), num_cpu_devices=3)
+    cache = tmp_path_factory.mktemp("cache")
+    os.environ["NORMLAB_CACHE"] = str(cache)  # for the commands that tests run
+    os.environ.pop("NORMLAB_DATA", None)
+    prepare(num_cpu_devices=3)
+    jax.devices()  # from here on they stand, whatever a command in this process asks for
+
+
+@pytest.fixture(scope="session")
+def finished(_devices: None, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """Return one finished study that tests share: the command on real digits, rates tuned; nothing may change it."""
+    folder = tmp_path_factory.mktemp("runs") / "digits"
+    options = ("--data", "digits", "--widths", "8", "--epochs", "3", "--seeds", "6", "--tuning-seeds", "1")
+    return Finished(folder, options, command("run", *options, "--out", folder))
 
 
 @pytest.fixture(scope="session")

@@ -42,14 +42,19 @@ def main() -> None:
         sys.exit(130)
 
 
-@app.callback()
-def about(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.", is_eager=True)] = False,
-) -> None:
-    """Does a normalization layer help my network, which one, and why?"""
-    if version:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         print(__version__)
         raise typer.Exit
+
+
+@app.callback()
+def about(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and leave.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Does a normalization layer help my network, which one, and why?"""
 
 
 @app.command()
@@ -118,16 +123,20 @@ def run(
 @data_app.command("list")
 def data_list(data_dir: DataDir = None) -> None:
     """List the named data sets and where each one is."""
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from normlab.data import available
 
-    table = Table("name", "samples", "input", "classes", "where", "source")
-    for row in available(data_dir):
+    rows = available(data_dir)
+    table = Table(Column("name", no_wrap=True), "samples", "input", "classes", Column("where", overflow="fold"))
+    for row in rows:
         samples = " + ".join(f"{count:,}" for count in row.num_samples)
         shape = " x ".join(map(str, row.input_shape))
-        table.add_row(row.name, samples, shape, str(row.num_classes), row.where, f"{row.origin}. {row.licence}")
-    Console().print(table)
+        table.add_row(row.name, samples, shape, str(row.num_classes), row.where)
+    console = _console()
+    console.print(table)
+    for row in rows:
+        console.print(f"{row.name}: {row.origin} Licence: {row.licence}.", markup=False, soft_wrap=True)
 
 
 @data_app.command("get")
@@ -167,7 +176,7 @@ def replicate_notebook(
 
     result = _run_and_show(notebook_study(seeds, epochs, data_dir), out)
     rows = agreement(result.runs)
-    print_agreement(Console(), rows)
+    print_agreement(_console(), rows)
     if not all(row.agrees for row in rows):
         raise typer.Exit(1)
 
@@ -176,9 +185,9 @@ def _run_and_show(study: Any, out: Path | None) -> Any:
     from normlab.compare import run_study
     from normlab.terminal import progress_bar, show_result
 
-    console = Console(highlight=False)
+    console = _console()
     try:
-        with progress_bar(Console(stderr=True, highlight=False), study.epochs) as watch:
+        with progress_bar(_console(stderr=True), study.epochs) as watch:
             result = run_study(study, out=out, watch=watch)
     except KeyboardInterrupt as interrupt:
         # Typer would end here without a word, and with it the count of complete runs.
@@ -190,8 +199,12 @@ def _run_and_show(study: Any, out: Path | None) -> Any:
 
 def _complain(message: str) -> None:
     """Print one line on the standard error, whatever the message holds."""
-    errors = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
-    errors.print(" ".join(f"normlab: {message}".splitlines()), markup=False)
+    _console(stderr=True).print(" ".join(f"normlab: {message}".splitlines()), markup=False, soft_wrap=True)
+
+
+def _console(stderr: bool = False) -> Console:
+    """Return a console that prints paths and names as they are."""
+    return Console(stderr=stderr, highlight=False, emoji=False)
 
 
 def _numbers(name: str, text: str | None, kind: type[int] | type[float]) -> list[Any] | None:

@@ -94,7 +94,7 @@ def compare(
         "reach": reach,
     }
     study = make_study(settings)
-    if not isinstance(model, str):
+    if callable(model):
         _refuse_network_options(study, bool(network))
     return run_study(study, out=out, watch=watch, data=data, model=model)
 

@@ -76,7 +76,7 @@ def _try_mirror(url: str, contents: list[Content], path: Path) -> str | None:
         try:
             fetch(url, str(partial), None)
         except requests.HTTPError as error:
-            return f"status {error.response.status_code}"
+            return f"status {error.response.status_code}" if error.response is not None else "HTTPError"
         except requests.RequestException as error:  # its text repeats the address and the pool's inner state
             return type(error).__name__
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from normlab.errors import InputError
 from normlab.models import mlp
 from normlab.norms import NORMS
 from normlab.study.design import Study
@@ -12,8 +13,10 @@ if TYPE_CHECKING:
     from normlab.data import Dataset
 
 
-def first_batch_example(study: Study, dataset: Dataset) -> dict[str, Any]:
+def first_batch_example(study: Study, dataset: Dataset) -> dict[str, Any] | None:
     """Return `probes.worked_example` on the first mini-batch of the study's first seed.
+
+    None where batch normalization has nothing to show: for batches of one sample, or data beyond its range.
 
     The kernel is the initial one of the first hidden layer of normlab's mlp with the study's options, for that seed;
     for the network `mlp` it is the very one that was trained.
@@ -22,6 +25,8 @@ def first_batch_example(study: Study, dataset: Dataset) -> dict[str, Any]:
     from normlab.train.initial import InitialValues, blueprint
     from normlab.train.order import epoch_order
 
+    if study.batch_size == 1:  # only arms without batch norm train on these
+        return None
     seed = study.report_seeds[0]
     options = study.network.model_dump()
     plan = blueprint(lambda: mlp(NORMS["batch"], dataset.input_shape, dataset.num_outputs, **options))
@@ -29,4 +34,7 @@ def first_batch_example(study: Study, dataset: Dataset) -> dict[str, Any]:
     kernel = InitialValues().stacked(plan, kernels[:1], [seed])[0][0]
     chosen = epoch_order(seed, 0, len(dataset.train))[: study.batch_size]
     x = dataset.train.x[chosen].reshape(len(chosen), -1).astype("float32") / dataset.divisor
-    return worked_example(kernel, x, dataset.train.y[chosen], num_outputs=dataset.num_outputs, task=dataset.task)
+    try:
+        return worked_example(kernel, x, dataset.train.y[chosen], num_outputs=dataset.num_outputs, task=dataset.task)
+    except InputError:  # the study is trained by now: an example that can't be made is left out
+        return None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from normlab.errors import InputError
 from normlab.study import store as names
 from normlab.study.cells import Cell, Chunk, Stage, chunks, report_cells, tuning_cells
 from normlab.study.checks import check
@@ -58,10 +59,14 @@ def execute(
     about = {"normlab": __version__, "versions": versions(), "machine": machine(), "started": _now()}
     store.open(identity, about)
     finished = store.read_json(names.SUMMARY)
-    if finished:
+    if finished and store.is_complete():
         return finished
     recorded = store.read_json(names.ENGINE)
-    laboratory = set_up(study, dataset, build_model, recorded)
+    try:
+        laboratory = set_up(study, dataset, build_model, recorded)
+    except InputError:
+        store.discard_new()
+        raise
     if not recorded:
         store.write_json(names.ENGINE, _engine(laboratory))
     steps = _Steps(study, dataset, laboratory, store, watch)
@@ -77,7 +82,9 @@ def execute(
         "devices": len(about["machine"]["devices"]),  # type: ignore[index]
         "runs": steps.runs_total,
     }
-    store.write_json(names.EXAMPLE, first_batch_example(study, dataset))
+    example = first_batch_example(study, dataset)
+    if example is not None:
+        store.write_json(names.EXAMPLE, example)
     store.write_json(names.SUMMARY, summary)
     return summary
 

@@ -75,9 +75,7 @@ def set_up(
 
     mesh = run_mesh()
     data = place(dataset.train, dataset.validation, dataset.test, mesh)
-    plans = {arm.name: blueprint(lambda arm=arm: build_model(arm)) for arm in study.arms}  # type: ignore[misc]
-    for plan in plans.values():
-        require_fit(plan.model, dataset)
+    plans = {arm.name: blueprint(lambda arm=arm: fitting(build_model(arm), dataset)) for arm in study.arms}  # type: ignore[misc]
     values = InitialValues()
     chunk_runs = recorded["chunk_runs"] if recorded else chunk_size(study, list(plans.values()), jax.device_count())
 
@@ -110,14 +108,16 @@ def named_model(study: Study, dataset: Dataset) -> ModelBuilder:
     return build
 
 
-def require_fit(model: Any, dataset: Dataset) -> None:
-    """Raise `InputError` unless the model takes the data's inputs and gives one output per class (or one)."""
+def fitting(model: Any, dataset: Dataset) -> keras.Model:
+    """Return the model; raise `InputError` unless it takes the inputs and gives one output per class (or one)."""
     import keras
 
     if not isinstance(model, keras.Model):
         raise InputError(
             "a model function must return a Keras model", type(model).__name__, "return the model it builds"
         )
+    if not model.built:
+        raise InputError("a model function must return a built model", model.name, "begin it with keras.Input")
     expected = {"input": dataset.input_shape, "output": (dataset.num_outputs,)}
     for name, wanted in expected.items():
         found = tuple(getattr(model, f"{name}_shape")[1:])
@@ -125,6 +125,7 @@ def require_fit(model: Any, dataset: Dataset) -> None:
             raise InputError(
                 f"the model's {name} shape must be {wanted} for {dataset.name}", str(found), f"change its {name} layer"
             )
+    return model
 
 
 def chunk_size(study: Study, plans: list[Blueprint], num_devices: int) -> int:

@@ -28,6 +28,8 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._made: list[Path] = []  # folders that `open` made, the innermost first
+        self._is_new = False
 
     def open(self, identity: Mapping[str, Any], about: Mapping[str, Any]) -> None:
         """Start a study here, or go on with the same one.
@@ -42,6 +44,7 @@ class Store:
         existing = self._existing_identity()
         if existing is None:
             self._require_empty()
+            self._is_new = True
             self.write_json(STUDY, {**identity, **about, "identity_sha256": _digest(identity)})
         elif existing != _plain(identity):
             differing = ", ".join(_differences(existing, _plain(identity)))
@@ -51,6 +54,17 @@ class Store:
                 "choose another --out",
             )
 
+    def discard_new(self) -> None:
+        """Take back what `open` made: the study turned out to be wrong before anything was trained."""
+        if self._is_new:
+            (self.folder / STUDY).unlink()
+            for folder in self._made:
+                folder.rmdir()
+
+    def is_complete(self) -> bool:
+        """Return whether the study was finished, and all its records are still here."""
+        return all((self.folder / name).is_file() for name in (SUMMARY, EPOCHS, RUNS))
+
     def has(self, chunk: Chunk) -> bool:
         """Return whether a chunk's records are complete."""
         return self._part(chunk, RUNS).exists()
@@ -58,45 +72,50 @@ class Store:
     def write_chunk(self, chunk: Chunk, epochs: pl.DataFrame, runs: pl.DataFrame) -> None:
         """Keep a finished chunk."""
         self._part(chunk, RUNS).parent.mkdir(exist_ok=True)
-        write_atomically(self._part(chunk, EPOCHS), epochs.write_parquet)
-        write_atomically(self._part(chunk, RUNS), runs.write_parquet)
+        self._write(self._part(chunk, EPOCHS), epochs.write_parquet)
+        self._write(self._part(chunk, RUNS), runs.write_parquet)
 
     def read_parts(self) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Return epochs and runs of all complete chunks; empty frames if there are none."""
         runs = sorted((self.folder / PARTS).glob(f"*.{RUNS}"))
         epochs = [path.with_name(path.name.replace(RUNS, EPOCHS)) for path in runs]
-        return _concatenated(epochs), _concatenated(runs)
+        try:
+            return _concatenated(epochs), _concatenated(runs)
+        except (pl.exceptions.PolarsError, OSError) as error:
+            raise _unreadable(self.folder / PARTS, error) from None
 
     def write_frame(self, name: str, frame: pl.DataFrame) -> None:
         """Write a Parquet file."""
-        write_atomically(self.folder / name, frame.write_parquet)
+        self._write(self.folder / name, frame.write_parquet)
 
     def write_json(self, name: str, value: Mapping[str, Any]) -> None:
         """Write a JSON file; a number that is not finite becomes null."""
         text = json.dumps(_plain(value), indent=1, ensure_ascii=False, allow_nan=False)
-        write_atomically(self.folder / name, lambda path: Path(path).write_text(text + "\n", encoding="utf-8"))
+        self._write(self.folder / name, lambda path: path.write_text(text + "\n", encoding="utf-8"))
 
     def read_json(self, name: str) -> dict[str, Any] | None:
-        """Return a JSON file's content, or None if there is no such file."""
+        """Return a JSON file's content, or None if there is no such file; raises `InputError` if it is no record."""
         path = self.folder / name
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+        try:
+            content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+        except (ValueError, OSError) as error:
+            raise _unreadable(path, error) from None
+        if content is not None and not isinstance(content, dict):
+            raise _unreadable(path, type(content).__name__)
+        return content
 
     def _part(self, chunk: Chunk, kind: str) -> Path:
         return self.folder / PARTS / f"{chunk.name}.{kind}"
 
     def _existing_identity(self) -> dict[str, Any] | None:
-        try:
-            existing = self.read_json(STUDY)
-        except (ValueError, OSError) as error:
-            raise InputError(
-                f"{STUDY} must be a readable study", f"{self.folder / STUDY} ({error})", "choose another --out"
-            ) from None
+        existing = self.read_json(STUDY)
         if existing is None:
             return None
         return {name: existing.get(name) for name in ("study", "data", "code_sha256")}
 
     def _require_empty(self) -> None:
         try:
+            self._made = [path for path in (self.folder, *self.folder.parents) if not path.exists()]
             self.folder.mkdir(parents=True, exist_ok=True)
             if any(self.folder.iterdir()):
                 raise InputError(
@@ -106,8 +125,13 @@ class Store:
             probe.touch()
             probe.unlink()
         except OSError as error:
-            reason = error.strerror or "not writable"
-            raise InputError("--out must be writable", f"{self.folder} ({reason})", "choose another --out") from None
+            raise _unwritable(self.folder, error) from None
+
+    def _write(self, path: Path, write: Callable[[Path], Any]) -> None:
+        try:
+            write_atomically(path, write)
+        except OSError as error:
+            raise _unwritable(self.folder, error) from None
 
 
 def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
@@ -126,6 +150,14 @@ def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def _unwritable(folder: Path, error: OSError) -> InputError:
+    return InputError("--out must be writable", f"{folder} ({error.strerror or error})", "choose another --out")
+
+
+def _unreadable(path: Path, why: object) -> InputError:
+    return InputError("records in --out must be readable", f"{path} ({why})", "choose another --out")
 
 
 def _concatenated(paths: list[Path]) -> pl.DataFrame:

@@ -48,6 +48,10 @@ def set_target(runs: pl.DataFrame, task: str, reach: float | None) -> Target:
     )
     if task == "classification":
         value, change = max(median - ACCURACY_BELOW, 0.0), "one point below"
+    elif median == float("inf"):
+        return Target(
+            metric, -median, "none: most runs ended with a loss that is not finite, so there is nothing to reach"
+        )
     else:
         value, change = median * LOSS_FACTOR, "5 % above"
     return Target(metric, value, f"{change} {pooled}{source}, which favours no arm")

@@ -1,0 +1,1 @@
+"""Tests of studies: their design, execution and records."""

@@ -1,0 +1,94 @@
+"""One chunk: arms take turns, each epoch in its own order, the same for every arm; every run its own rate."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from normlab.data import Dataset, Part
+from normlab.study.cells import Cell, Chunk
+from normlab.study.design import make_study
+from normlab.study.laboratory import Laboratory
+from normlab.study.training import EPOCH_SCHEMA, RUN_SCHEMA, train_chunk
+from normlab.train.order import epoch_order
+from normlab.train.population import EpochRecord
+
+PART = Part(np.zeros((10, 2), np.float32), np.zeros(10, np.int32))
+DATASET = Dataset("d", "classification", PART, PART, PART, ("a", "b"), 1.0, ())
+CELLS = (
+    Cell(0, {"none": 0.1, "batch": 0.2}),
+    Cell(1, {"none": 0.1, "batch": 0.2}),
+    Cell(1, {"none": 0.3, "batch": 0.4}),
+)
+
+
+class _Noting:
+    """A population that trains nothing and notes what it is asked for; its scores are epoch + run / 10."""
+
+    def __init__(self, arm: str, notes: list[tuple[Any, ...]]) -> None:
+        self.arm, self.notes = arm, notes
+
+    def start(self, seeds: list[int], rates: list[float]) -> int:
+        self.notes.append((self.arm, "start", seeds, rates))
+        return 0
+
+    def train(self, state: int, orders: list[np.ndarray]) -> tuple[int, EpochRecord]:
+        self.notes.append((self.arm, "train", [order.tolist() for order in orders]))
+        scores = state + 1 + np.arange(len(orders)) / 10
+        diverged = np.array([0, 0, 4 if state else 0])
+        return state + 1, EpochRecord(scores, scores, scores, scores, diverged, 0.5)
+
+    def test(self, state: int, num_runs: int) -> tuple[np.ndarray, np.ndarray]:
+        return np.full(num_runs, float(state)), np.arange(num_runs) / 10
+
+
+def _trained() -> tuple[list[tuple[Any, ...]], list[tuple[str, int]], pl.DataFrame, pl.DataFrame]:
+    notes: list[tuple[Any, ...]] = []
+    told: list[tuple[str, int]] = []
+    populations: Any = {arm: _Noting(arm, notes) for arm in ("none", "batch")}
+    study = make_study({"epochs": 2, "batch_size": 4, "rates": 0.1})
+
+    class _Laboratory(Laboratory):
+        def initial_digest(self, arm: str, seed: int) -> str:
+            return f"start {seed}"
+
+    laboratory = _Laboratory(populations, [], 3, "map", {})
+    chunk = Chunk("report", 5, CELLS)
+    epochs, runs = train_chunk(laboratory, study, DATASET, chunk, lambda arm, epoch: told.append((arm, epoch)))
+    return notes, told, epochs, runs
+
+
+def test_arms_take_turns_on_the_same_orders_and_every_epoch_has_its_own() -> None:
+    notes, told, _, _ = _trained()
+    assert [note[:2] for note in notes] == [
+        ("none", "start"),
+        ("batch", "start"),
+        *[("none", "train"), ("batch", "train")] * 2,
+    ]
+    assert told == [("none", 1), ("batch", 1), ("none", 2), ("batch", 2)]
+    for epoch in (0, 1):
+        expected = [epoch_order(cell.seed, epoch, 10).tolist() for cell in CELLS]
+        for note in notes[2 + 2 * epoch : 4 + 2 * epoch]:
+            assert note[2] == expected
+
+
+def test_every_run_starts_from_its_seed_at_its_arms_rate() -> None:
+    starts = {arm: (seeds, rates) for arm, what, seeds, *rates in _trained()[0] if what == "start"}
+    assert starts == {"none": ([0, 1, 1], [[0.1, 0.1, 0.3]]), "batch": ([0, 1, 1], [[0.2, 0.2, 0.4]])}
+
+
+def test_records_hold_what_was_measured() -> None:
+    _, _, epochs, runs = _trained()
+    assert dict(epochs.schema) == EPOCH_SCHEMA
+    assert dict(runs.schema) == RUN_SCHEMA
+    third = epochs.filter(pl.col("run") == "report/batch/0.4/1")
+    assert third["loss"].to_list() == [1.2, 2.2]
+    assert third["step"].to_list() == [3, 6]  # ten samples in batches of four: three steps, the last one short
+    assert third["diverged"].to_list() == [False, True]
+    row = runs.filter(pl.col("run") == "report/batch/0.4/1").to_dicts()[0]
+    assert (row["chunk"], row["seed"], row["rate"], row["val_loss"]) == (5, 1, 0.4, 2.2)
+    assert (row["test_loss"], row["test_accuracy"], row["seconds"]) == (2.0, 0.2, 1.0)
+    assert (row["diverged"], row["diverged_step"], row["initial_hash"]) == (True, 4, "start 1")
+    assert runs.filter(pl.col("rate") < 0.3)["diverged_step"].null_count() == 4

@@ -1,0 +1,88 @@
+"""Losses per sample against NumPy and Keras, and the bound at which a run has diverged."""
+
+from __future__ import annotations
+
+import math
+
+import keras
+import numpy as np
+import pytest
+
+from normlab.train.objective import (
+    cross_entropy,
+    ends_in_softmax,
+    objective_for,
+    probability_cross_entropy,
+    squared_error,
+)
+
+RNG = np.random.default_rng(0)
+LOGITS = RNG.normal(0, 3, size=(12, 4)).astype(np.float32)
+LABELS = RNG.integers(4, size=12).astype(np.int32)
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    powers = np.exp(logits.astype(np.float64) - logits.max(1, keepdims=True))
+    return powers / powers.sum(1, keepdims=True)
+
+
+def test_cross_entropy_of_logits_is_minus_the_log_of_the_class_probability() -> None:
+    losses, hits = cross_entropy(LOGITS, LABELS)
+    np.testing.assert_allclose(losses, -np.log(_softmax(LOGITS)[np.arange(12), LABELS]), rtol=1e-5)
+    assert np.array_equal(hits, LOGITS.argmax(1) == LABELS)
+    ours = keras.losses.SparseCategoricalCrossentropy(from_logits=True)(LABELS, LOGITS)
+    assert float(losses.mean()) == pytest.approx(float(ours), rel=1e-5)
+
+
+def test_cross_entropy_of_large_logits_stays_finite() -> None:
+    losses, _ = cross_entropy(np.array([[1e4, -1e4], [1e4, -1e4]], np.float32), np.array([0, 1], np.int32))
+    assert losses.tolist() == [0.0, 2e4]
+
+
+def test_cross_entropy_of_probabilities_is_clipped_as_keras_clips_it() -> None:
+    probabilities = _softmax(LOGITS).astype(np.float32)
+    probabilities[0] = [0, 1, 0, 0]
+    labels = np.r_[np.int32(0), LABELS[1:]]
+    losses, hits = probability_cross_entropy(probabilities, labels)
+    theirs = keras.losses.SparseCategoricalCrossentropy(reduction=None)(labels, probabilities)
+    np.testing.assert_allclose(losses, np.asarray(theirs), rtol=1e-4, atol=1e-6)
+    assert float(losses[0]) == pytest.approx(-math.log(1e-7), rel=1e-6)
+    assert np.array_equal(hits, probabilities.argmax(1) == labels)
+
+
+def test_squared_error_has_no_hits() -> None:
+    losses, hits = squared_error(np.array([[1.0], [2.0]], np.float32), np.array([3.0, 2.5], np.float32))
+    assert losses.tolist() == [4.0, 0.25]
+    assert hits.tolist() == [0.0, 0.0]
+
+
+def _ending(*layers: keras.layers.Layer) -> keras.Model:
+    return keras.Sequential([keras.Input((4,)), *layers])
+
+
+ENDINGS = {
+    "logits": (lambda: _ending(keras.layers.Dense(3)), False),
+    "softmax": (lambda: _ending(keras.layers.Dense(3, activation="softmax")), True),
+    "softmax layer": (lambda: _ending(keras.layers.Dense(3), keras.layers.Softmax()), True),
+    "softmax as an activation": (lambda: _ending(keras.layers.Dense(3), keras.layers.Activation("softmax")), True),
+    "softmax before the end": (lambda: _ending(keras.layers.Softmax(), keras.layers.Dense(3)), False),
+}
+
+
+@pytest.mark.parametrize("case", ENDINGS)
+def test_a_final_softmax_is_seen(case: str) -> None:
+    build, is_softmax = ENDINGS[case]
+    model = build()
+    assert ends_in_softmax(model) is is_softmax
+    chosen = objective_for("classification", 3, model).per_sample
+    assert chosen is (probability_cross_entropy if is_softmax else cross_entropy)
+
+
+def test_a_run_diverges_at_a_hundred_times_the_loss_of_knowing_nothing() -> None:
+    model = _ending(keras.layers.Dense(10))
+    classification = objective_for("classification", 10, model)
+    assert classification.uninformed_loss == pytest.approx(math.log(10))
+    assert classification.divergence_bound == pytest.approx(100 * math.log(10))
+    regression = objective_for("regression", 1, model)
+    assert regression.per_sample is squared_error
+    assert (regression.uninformed_loss, regression.divergence_bound) == (1.0, 100.0)
