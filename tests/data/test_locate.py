@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from normlab.data import DATASETS
-from normlab.data.locate import data_folder, find_files, require_files
+from normlab.data.locate import data_folder, find_files, home_expanded, require_files
 from normlab.errors import InputError
 
 MNIST = [content.name for content in DATASETS["mnist"].contents]
@@ -55,3 +55,9 @@ def test_missing_files_are_named_with_the_command_that_gets_them(tmp_path: Path)
     _touch(tmp_path, *MNIST[:3])
     with pytest.raises(InputError, match=rf"no {MNIST[3]} there; run `normlab data get mnist --data-dir {tmp_path}`"):
         require_files("mnist", DATASETS["mnist"], tmp_path)
+
+
+def test_a_home_that_is_nobodys_stays_a_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/somebody")
+    assert home_expanded("~/x.csv") == Path("/home/somebody/x.csv")
+    assert home_expanded("~no-such-user/x.csv") == Path("~no-such-user/x.csv")

@@ -11,6 +11,7 @@ import pytest
 from rich.console import Console
 
 from normlab.data import load
+from normlab.errors import InputError
 from normlab.replicate.notebook import PUBLISHED, WITH, WITHOUT, agreement, notebook_study, print_agreement
 from normlab.study.cells import chunks, report_cells
 from normlab.study.laboratory import named_model, set_up
@@ -89,3 +90,8 @@ def test_what_is_printed_follows_from_the_figures(shift: float, said: str) -> No
     assert np.isclose(points, 3.34)
     for mixed in ("normalization of the input", "the activation", "the initializer"):
         assert mixed in printed
+
+
+def test_one_seed_has_no_standard_deviation() -> None:
+    with pytest.raises(InputError, match="at least 2 seeds .* got 1; raise --seeds"):
+        notebook_study(1, 10, None)

@@ -11,7 +11,7 @@ import pytest
 
 from normlab.study.metrics import with_outcomes
 from normlab.study.rates import Choice
-from normlab.study.summary import NEVER_REACHED, Evidence, area_over_rates, by_arm, by_rate, comparisons
+from normlab.study.summary import ALL_DIVERGED, NEVER_REACHED, Evidence, area_over_rates, by_arm, by_rate, comparisons
 from tests.study.planted import STEPS_PER_EPOCH, planted
 
 SEEDS = 10
@@ -77,6 +77,14 @@ def test_a_target_that_no_run_reached_decides_nothing() -> None:
     assert row["verdict"] == "undecided"
     assert row["reason"] == NEVER_REACHED
     assert row["pairs_needed"] is None
+
+
+def test_arms_that_diverged_in_every_run_are_not_called_equivalent() -> None:
+    always = {"none": [True] * SEEDS, "batch": [True] * SEEDS}
+    row = _found(_evidence(0.8, 0.8, diverged=always), "test_loss")
+    assert (row["verdict"], row["reason"]) == ("undecided", ALL_DIVERGED)
+    once = {"none": [True] * SEEDS, "batch": [True] * (SEEDS - 1) + [False]}
+    assert _found(_evidence(0.8, 0.8, diverged=once), "test_loss")["reason"] != ALL_DIVERGED
 
 
 @pytest.mark.parametrize(("seconds", "difference"), [(2.0, 1.0), (1.0, 0.0), (0.5, -0.5)])

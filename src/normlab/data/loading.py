@@ -9,7 +9,7 @@ from typing import Any
 
 from normlab.data.catalog import DATASETS
 from normlab.data.dataset import Dataset
-from normlab.data.locate import data_folder, find_files, is_file
+from normlab.data.locate import data_folder, find_files, home_expanded, is_file
 from normlab.data.missing import CHOICES, Missing
 from normlab.errors import InputError
 
@@ -73,7 +73,7 @@ def _load_named(name: str, data_dir: Path | str | None, split_seed: int) -> Data
 
 
 def _load_file(source: str | Path, target: str | None, missing: Missing, split_seed: int, name: str | None) -> Dataset:
-    path = Path(source).expanduser()
+    path = home_expanded(source)
     suffix = path.suffix.lower()
     if suffix not in _FILE_SUFFIXES:
         raise InputError(

@@ -23,10 +23,10 @@ class Folder(NamedTuple):
 def data_folder(data_dir: Path | str | None) -> Folder:
     """`data_dir`, else the folder in the variable NORMLAB_DATA, else the user's cache folder."""
     if data_dir is not None:
-        return Folder(Path(data_dir).expanduser(), True)
+        return Folder(home_expanded(data_dir), True)
     from_environment = os.environ.get(ENVIRONMENT_VARIABLE)
     if from_environment:
-        return Folder(Path(from_environment).expanduser(), True)
+        return Folder(home_expanded(from_environment), True)
     import platformdirs
 
     return Folder(Path(platformdirs.user_cache_dir("normlab")), False)
@@ -75,3 +75,8 @@ def require_files(name: str, source: Source, folder: Path) -> dict[str, Path]:
             f"run `normlab data get {name} --data-dir {folder}` or put {', '.join(source.downloads)} there by hand",
         )
     return files
+
+
+def home_expanded(path: Path | str) -> Path:
+    """Return the path with ~ as the home folder; a ~name that is nobody's stays, and is then not found."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111  # Path.expanduser raises RuntimeError there

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from normlab.errors import InputError
 from normlab.study.design import Study, make_study
 
 if TYPE_CHECKING:
@@ -55,7 +56,13 @@ class Agreement:
 
 
 def notebook_study(seeds: int, epochs: int, data_dir: Path | None) -> Study:
-    """Return the notebook's comparison as a study of two arms that differ in four things."""
+    """Return the notebook's comparison as a study of two arms that differ in four things.
+
+    Raises:
+        InputError: With fewer than two seeds.
+    """
+    if seeds < 2:
+        raise InputError("a replication needs at least 2 seeds for a standard deviation", seeds, "raise --seeds")
     arms = [
         {"name": WITHOUT, "norm": "none", "activation": "leaky_relu", "initializer": "he_normal"},
         {

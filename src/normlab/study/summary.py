@@ -13,6 +13,7 @@ from normlab.stats.verdict import Effect, Judged, judge, paired_effect
 from normlab.study.metrics import METRICS, Metric, pairs, rounds
 from normlab.study.rates import Choice
 
+ALL_DIVERGED = "Every run of both arms diverged, so there is nothing to compare."
 NEVER_REACHED = "No run of either arm reached the target in the epochs trained, so there is nothing to compare."
 
 Rate = float | Literal["tuned", "grid"]
@@ -132,7 +133,7 @@ def _family(
     baseline = evidence.arms[0]
     labels: list[tuple[Metric, str, Rate]] = []
     effects: list[Effect] = []
-    unreached: set[int] = set()
+    empty: dict[int, str] = {}  # by index: why there is nothing to compare
     for rate, runs in selections:
         for name in metrics:
             for arm in evidence.arms[1:]:
@@ -141,12 +142,13 @@ def _family(
                     values = rounds(epochs, evidence.steps_per_epoch, arm, baseline)
                 else:
                     values = pairs(runs, name, arm, baseline)
-                if name == "epochs_to_target" and not _any_reached(runs, arm, baseline):
-                    unreached.add(len(effects))
+                why = _nothing_to_compare(runs, name, arm, baseline)
+                if why:
+                    empty[len(effects)] = why
                 labels.append((METRICS[name], arm, rate))
                 effects.append(_effect(evidence, METRICS[name], *values))
     judged = [
-        replace(one, verdict="undecided", reason=NEVER_REACHED, pairs_needed=None) if index in unreached else one
+        replace(one, verdict="undecided", reason=empty[index], pairs_needed=None) if index in empty else one
         for index, one in enumerate(judge(effects, correction=correction))
     ]
     return [
@@ -155,8 +157,14 @@ def _family(
     ]
 
 
-def _any_reached(runs: pl.DataFrame, arm: str, baseline: str) -> bool:
-    return bool(runs.filter(pl.col("arm").is_in([arm, baseline]))["epochs_to_target"].is_finite().any())
+def _nothing_to_compare(runs: pl.DataFrame, metric: str, arm: str, baseline: str) -> str | None:
+    """Say so where equal values would only mean that both arms failed alike."""
+    both = runs.filter(pl.col("arm").is_in([arm, baseline]))
+    if metric != "seconds_per_step" and both["diverged"].all():
+        return ALL_DIVERGED
+    if metric == "epochs_to_target" and not both["epochs_to_target"].is_finite().any():
+        return NEVER_REACHED
+    return None
 
 
 def _effect(evidence: Evidence, metric: Metric, values: np.ndarray, baseline_values: np.ndarray) -> Effect:
