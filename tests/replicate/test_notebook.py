@@ -93,5 +93,5 @@ def test_what_is_printed_follows_from_the_figures(shift: float, said: str) -> No
 
 
 def test_one_seed_has_no_standard_deviation() -> None:
-    with pytest.raises(InputError, match="at least 2 seeds .* got 1; raise --seeds"):
+    with pytest.raises(InputError, match=r"at least 2 seeds .* got 1; raise --seeds"):
         notebook_study(1, 10, None)
