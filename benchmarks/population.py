@@ -9,13 +9,14 @@ from __future__ import annotations
 import argparse
 import json
 import resource
+import time
 from pathlib import Path
 from typing import Any
 
 from normlab.compare import prepare_training
 from normlab.study.cells import report_cells
 from normlab.study.design import Study, make_study
-from normlab.study.laboratory import named_model, set_up
+from normlab.study.laboratory import build_plans, named_model, set_up
 from normlab.study.provenance import versions
 
 
@@ -47,7 +48,7 @@ def measure(pair: str, runs: int, epochs: int, data_dir: Path | None) -> list[di
     dataset = prepare_training(study)
     from normlab.train.order import epoch_order
 
-    laboratory = set_up(study, dataset, named_model(study, dataset))
+    laboratory = set_up(study, dataset, build_plans(study, dataset, named_model(study, dataset)))
     seeds = [cell.seed for cell in report_cells(study, None)]
     groups = [seeds[i : i + laboratory.chunk_runs] for i in range(0, len(seeds), laboratory.chunk_runs)]
     seconds: dict[str, list[float]] = {arm: [] for arm in laboratory.populations}
@@ -55,10 +56,12 @@ def measure(pair: str, runs: int, epochs: int, data_dir: Path | None) -> list[di
     for group in groups:
         states = {arm: p.start(group, [1e-3] * len(group)) for arm, p in laboratory.populations.items()}
         for epoch in range(epochs):
-            orders = [epoch_order(seed, epoch, len(dataset.train)) for seed in group]
             for arm, population in laboratory.populations.items():
+                start = time.perf_counter()
+                orders = [epoch_order(seed, epoch, len(dataset.train)) for seed in group]
+                drawing = (time.perf_counter() - start) / population.capacity
                 states[arm], records[arm] = population.train(states[arm], orders)
-                seconds[arm].append(records[arm].seconds)
+                seconds[arm].append(drawing + records[arm].seconds)
     names = dict(zip(laboratory.populations, (f"{pair}-none", f"{pair}-batch"), strict=True))
     shared = {
         "engine": "normlab",

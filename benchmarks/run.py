@@ -48,12 +48,12 @@ def main() -> None:
             for arm in ("none", "batch"):
                 records += rivals(options.rivals, f"{pair}-{arm}", EPOCHS[pair], data)
             records += ours(pair, options.data_dir)
-    lines = report(records)
-    print("\n".join(lines))
     options.out.mkdir(parents=True, exist_ok=True)
     stem = options.out / f"{datetime.now(UTC):%Y-%m-%d}-{machine['cores']}-cores"
     result = {"measured": f"{datetime.now(UTC):%Y-%m-%d}", "machine": machine, "records": records}
     stem.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    lines = report(records)
+    print("\n".join(lines))
     stem.with_suffix(".md").write_text("\n".join(_heading(machine, records) + lines) + "\n", encoding="utf-8")
     print(f"Written: {stem}.json and .md")
 
@@ -73,7 +73,9 @@ def rivals(python: str, network: str, epochs: int, data: Path) -> list[Record]:
         print(f"{network}: {name}", file=sys.stderr)
         command = [python, str(HERE / script), *flags, *common]
         try:
-            printed = subprocess.run(command, check=True, capture_output=True, text=True, timeout=LIMIT_SECONDS).stdout
+            printed = subprocess.run(
+                command, check=True, stdout=subprocess.PIPE, text=True, timeout=LIMIT_SECONDS
+            ).stdout
             records.append({**json.loads(printed.splitlines()[-1]), "rival": name})
         except subprocess.TimeoutExpired:
             over = {"seconds_per_epoch_and_run": [], "note": f"not done in {LIMIT_SECONDS} s, so not timed"}
@@ -109,11 +111,11 @@ def report(records: list[Record]) -> list[str]:
     for network in networks:
         mine = seconds[network, "normlab"]
         torch = {name: s for (net, name), s in seconds.items() if net == network and name.startswith("torch")}
-        best = min(torch, key=lambda name: torch[name])
-        for rival, (name, value) in {
-            "keras": ("keras", seconds[network, "keras"]),
-            "torch": (best, torch[best]),
-        }.items():
+        timed = {"keras": ("keras", seconds[network, "keras"])} if (network, "keras") in seconds else {}
+        if torch:
+            best = min(torch, key=lambda name: torch[name])
+            timed["torch"] = (best, torch[best])
+        for rival, (name, value) in timed.items():
             wanted = TARGETS.get((network.split("-")[0], rival))
             lines.append(f"- {network}: {value / mine:.1f} x {name}" + (f" (at least {wanted:g})" if wanted else ""))
     for pair in ("notebook", "small"):

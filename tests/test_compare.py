@@ -113,7 +113,7 @@ def test_the_same_call_reads_the_finished_study(result: Result, monkeypatch: pyt
 
 OTHERS: dict[str, tuple[dict[str, Any], str]] = {
     "other data": ({"data": (X + 1e-3, Y), "model": network}, r"differs in data\.hashes\."),
-    "another network": ({"data": (X, Y), "model": wider}, r"differs in study\.model_sha256\)"),
+    "another network": ({"data": (X, Y), "model": wider}, r"differs in models\.batch, models\.none\)"),
     "another split": ({"data": (X, Y), "model": network, "split_seed": 1}, r"study\.split_seed"),
 }
 

@@ -75,7 +75,9 @@ def run(
     input_norm: Annotated[bool | None, typer.Option(help="Put a norm before the first layer too.")] = None,
     placement: Annotated[str | None, typer.Option(help="Norm before or after the activation.")] = None,
     optimizer: Annotated[str | None, typer.Option(help="sgd, momentum, adam or adamw. Default: sgd.")] = None,
-    rates: Annotated[str | None, typer.Option(help="tuned (default), a learning rate, or several.")] = None,
+    rates: Annotated[
+        str | None, typer.Option(help="tuned (default), a learning rate, or several; the first answers.")
+    ] = None,
     seeds: Annotated[int | None, typer.Option(help="Pairs reported on. Default: 10.")] = None,
     tuning_seeds: Annotated[int | None, typer.Option(help="Seeds per rate that choose it. Default: 8.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training part. Default: 10.")] = None,
@@ -144,8 +146,11 @@ def data_get(name: str, data_dir: DataDir = None) -> None:
     """Download a data set where it is not there yet, and check it."""
     from normlab.data import get
 
-    for path in get(name, data_dir):
+    paths = get(name, data_dir)
+    for path in paths:
         print(path)
+    if not paths:
+        print(f"{name} is embedded: nothing to download")
 
 
 @data_app.command("check")
@@ -154,6 +159,8 @@ def data_check(name: str, data_dir: DataDir = None) -> None:
     from normlab.data import check
 
     rows = check(name, data_dir)
+    if not rows:
+        print(f"{name} is embedded: nothing to check")
     for row in rows:
         word = "ok" if row.ok else "missing" if row.found == "missing" else "ALTERED"
         print(f"{word:7} {row.file}  {row.expected}" + (f", found {row.found}" if word == "ALTERED" else ""))

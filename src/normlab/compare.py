@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -62,7 +60,7 @@ def compare(
         split_seed: Draws the split of data that come without parts.
         network: Options of `mlp`: widths, activation, initializer, input_norm, placement.
         optimizer: `sgd`, `momentum`, `adam` or `adamw`.
-        rates: `"tuned"`, a learning rate, or several.
+        rates: `"tuned"`, a learning rate, or several, of which the first is the one that the answer is about.
         seeds: Pairs reported on.
         tuning_seeds: Seeds per rate that choose it.
         epochs: Passes over the training part.
@@ -125,7 +123,7 @@ def run_study(
 
     folder = Path(out) if out is not None else new_folder(dataset.name, study.model)
     builder = named_model(study, dataset) if isinstance(model, str) else _from_function(model)
-    execute(study, dataset, builder, Store(folder), model_sha256=_source_sha256(model), watch=watch)
+    execute(study, dataset, builder, Store(folder), watch=watch)
     result = Result(folder)
     result.report()
     return result
@@ -166,14 +164,3 @@ def _from_function(function: ModelFunction) -> ModelBuilder:
         return function(NORMS[arm.norm])
 
     return build
-
-
-def _source_sha256(model: str | ModelFunction) -> str:
-    """Return a hash of a model function's source, so that a folder of another function's study is refused."""
-    if isinstance(model, str):
-        return ""
-    try:
-        source = inspect.getsource(model)
-    except (OSError, TypeError):  # typed at a prompt, or a callable object
-        source = getattr(model, "__qualname__", type(model).__qualname__)
-    return hashlib.sha256(source.encode()).hexdigest()

@@ -113,10 +113,12 @@ def test_every_known_activation_builds(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", INITIALIZERS)
-def test_every_known_initializer_starts_all_kernels(name: str) -> None:
+def test_every_known_initializer_starts_the_hidden_kernels(name: str) -> None:
     model = mlp(NORMS["none"], (8,), 4, widths=(8, 8), initializer=name)
     wanted = type(keras.initializers.get(name))
-    assert {type(layer.kernel_initializer) for layer in model.layers if hasattr(layer, "kernel")} == {wanted}
+    hidden = [model.get_layer(f"hidden_{depth}").kernel_initializer for depth in (0, 1)]
+    assert {type(initializer) for initializer in hidden} == {wanted}
+    assert isinstance(model.get_layer("head").kernel_initializer, keras.initializers.GlorotUniform)
     assert not np.asarray(model.get_layer("head").bias.value).any()
 
 

@@ -14,7 +14,7 @@ from normlab.data import load
 from normlab.errors import InputError
 from normlab.replicate.notebook import PUBLISHED, WITH, WITHOUT, agreement, notebook_study, print_agreement
 from normlab.study.cells import chunks, report_cells
-from normlab.study.laboratory import named_model, set_up
+from normlab.study.laboratory import build_plans, named_model, set_up
 from normlab.study.training import train_chunk
 
 # The notebook's output for epoch 1: one run of each arm. The tolerances are four times the standard deviation over the
@@ -45,7 +45,7 @@ def test_the_study_is_the_notebooks() -> None:
 def test_the_first_epoch_on_mnist_is_the_notebooks(data_dir: Path) -> None:
     study = notebook_study(3, 1, data_dir)
     dataset = load("mnist", data_dir=data_dir)
-    laboratory = set_up(study, dataset, named_model(study, dataset))
+    laboratory = set_up(study, dataset, build_plans(study, dataset, named_model(study, dataset)))
     (chunk,) = chunks("report", report_cells(study, None), 3)
     epochs, runs = train_chunk(laboratory, study, dataset, chunk, lambda arm, epoch: None)
     assert len(epochs) == len(runs) == 6

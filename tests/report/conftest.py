@@ -76,7 +76,9 @@ def make(
     runs, epoch_rows = _last(reported + tuning), _frame(reported + tuning)
     target = 0.9 if task == "classification" else 0.3
     runs = with_outcomes(runs, epoch_rows, target, 2.3)
-    evidence = Evidence(epoch_rows, runs, list(arms), task, 0.005, STEPS_PER_EPOCH, chosen)
+    evidence = Evidence(
+        epoch_rows, runs, list(arms), task, 0.005, STEPS_PER_EPOCH, chosen, "tuned" if chosen else grid[0]
+    )
     summary = {
         "normlab": "0.1.0",
         "complete": True,

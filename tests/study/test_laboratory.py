@@ -16,7 +16,7 @@ from normlab.study import laboratory
 from normlab.study.cells import chunks, report_cells, tuning_cells
 from normlab.study.design import Study, make_study
 from normlab.study.laboratory import MOST_CHUNK_RUNS, chunk_size, fitting
-from normlab.train.initial import Blueprint, blueprint
+from normlab.train.blueprint import Blueprint, blueprint
 
 PART = Part(np.zeros((9, 4), np.float32), np.zeros(9, np.int32))
 DATASET = Dataset("d", "classification", PART, PART, PART, ("a", "b"), 1.0, ())

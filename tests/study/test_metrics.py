@@ -34,12 +34,13 @@ def test_a_loss_is_reached_from_above_where_there_is_no_accuracy() -> None:
     assert with_outcomes(runs, epochs, -math.inf, 1.0)["epochs_to_target"].to_list() == [math.inf] * 2
 
 
-def test_a_loss_counts_at_most_twice_that_of_knowing_nothing() -> None:
-    losses = {"none": [0.5, 7.0, math.nan], "batch": [math.inf, 0.25, 2.0]}
+@pytest.mark.parametrize(("largest", "counted_as"), [(2.0, 3.0), (7.0, 7.0)])
+def test_a_diverged_run_counts_as_no_better_than_any_other(largest: float, counted_as: float) -> None:
+    losses = {"none": [0.5, largest, math.nan], "batch": [math.inf, 0.25, 2.0]}
     diverged = {"none": [False] * 3, "batch": [False, True, False]}
     epochs, runs = planted(CURVES, losses=losses, diverged=diverged)
     outcomes = with_outcomes(runs, epochs, 0.7, 1.5)
-    assert outcomes["capped_test_loss"].to_list() == [0.5, 3.0, 3.0, 3.0, 3.0, 2.0]
+    assert outcomes["capped_test_loss"].to_list() == [0.5, largest, counted_as, counted_as, counted_as, 2.0]
     assert np.array_equal(outcomes["test_loss"], runs["test_loss"], equal_nan=True)
 
 

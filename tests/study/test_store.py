@@ -103,23 +103,6 @@ def test_a_study_that_cannot_be_read_is_refused(content: str, tmp_path: Path) ->
     assert (tmp_path / STUDY).read_text() == content
 
 
-def test_a_new_study_can_be_taken_back_with_the_folders_made_for_it(tmp_path: Path) -> None:
-    (tmp_path / "a").mkdir()
-    store = Store(tmp_path / "a" / "b" / "c")
-    store.open(IDENTITY, {})
-    assert _names(tmp_path) == ["a", "a/b", "a/b/c", f"a/b/c/{STUDY}"]
-    store.discard_new()
-    assert _names(tmp_path) == ["a"]
-
-
-def test_an_old_study_is_not_taken_back(tmp_path: Path) -> None:
-    Store(tmp_path).open(IDENTITY, {})
-    again = Store(tmp_path)
-    again.open(IDENTITY, {})
-    again.discard_new()
-    assert _names(tmp_path) == [STUDY]
-
-
 def test_a_chunk_counts_once_its_runs_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store(tmp_path)
     chunk, other = Chunk("report", 0, (Cell(0, {}),)), Chunk("report", 1, (Cell(1, {}),))

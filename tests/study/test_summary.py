@@ -26,7 +26,7 @@ def _evidence(none: float, batch: float, *, target: float = 0.75, seconds: float
     curves = {"none": _curves(none, 0), "batch": _curves(batch, 1)}
     epochs, runs = planted(curves, seconds={"none": 1.0, "batch": seconds}, **options)
     outcomes = with_outcomes(runs, epochs, target, 2.3)
-    return Evidence(epochs, outcomes, ["none", "batch"], "classification", 0.01, STEPS_PER_EPOCH, None)
+    return Evidence(epochs, outcomes, ["none", "batch"], "classification", 0.01, STEPS_PER_EPOCH, None, 0.1)
 
 
 def _found(evidence: Evidence, metric: str) -> dict[str, Any]:
@@ -79,6 +79,18 @@ def test_a_target_that_no_run_reached_decides_nothing() -> None:
     assert row["pairs_needed"] is None
 
 
+def test_pairs_that_both_missed_the_target_do_not_make_arms_equivalent() -> None:
+    """One run of twenty arrives, in the last epoch: all restricted times are equal, and mean nothing."""
+    evidence = _evidence(0.7, 0.7, target=0.99)
+    times = pl.when(pl.col("run") == evidence.runs["run"][0]).then(3.0).otherwise("epochs_to_target")
+    row = _found(
+        dataclasses.replace(evidence, runs=evidence.runs.with_columns(epochs_to_target=times)), "epochs_to_target"
+    )
+    assert row["difference"] == 0
+    assert row["verdict"] == "undecided"
+    assert "In 9 of 10 pairs neither arm reached" in row["reason"]
+
+
 def test_arms_that_diverged_in_every_run_are_not_called_equivalent() -> None:
     always = {"none": [True] * SEEDS, "batch": [True] * SEEDS}
     row = _found(_evidence(0.8, 0.8, diverged=always), "test_loss")
@@ -111,7 +123,7 @@ def _tuned() -> Evidence:
     epochs, runs = (pl.concat(part) for part in zip(*frames, strict=True))
     chosen = {"none": Choice(0.1, True), "batch": Choice(0.1, True)}
     outcomes = with_outcomes(runs, epochs, 0.75, 2.3)
-    return Evidence(epochs, outcomes, ["none", "batch"], "classification", 0.01, STEPS_PER_EPOCH, chosen)
+    return Evidence(epochs, outcomes, ["none", "batch"], "classification", 0.01, STEPS_PER_EPOCH, chosen, "tuned")
 
 
 def test_a_tuned_study_answers_at_own_rates_and_shows_every_shared_one() -> None:
@@ -161,7 +173,7 @@ def test_regression_is_judged_by_its_loss() -> None:
     }
     epochs, runs = planted(curves, task="regression")
     outcomes = with_outcomes(runs, epochs, 0.4, 1.0)
-    evidence = Evidence(epochs, outcomes, ["none", "batch"], "regression", 0.005, STEPS_PER_EPOCH, None)
+    evidence = Evidence(epochs, outcomes, ["none", "batch"], "regression", 0.005, STEPS_PER_EPOCH, None, 0.1)
     assert evidence.primary_metric == "test_loss"
     assert "test_accuracy" not in {row["metric"] for row in comparisons(evidence)}
     row = _found(evidence, "test_loss")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+import hashlib
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -24,24 +26,31 @@ CELLS = (
 )
 
 
+class _State(NamedTuple):
+    epoch: int
+    trainable: list[np.ndarray]
+
+
 class _Noting:
     """A population that trains nothing and notes what it is asked for; its scores are epoch + run / 10."""
 
     def __init__(self, arm: str, notes: list[tuple[Any, ...]]) -> None:
         self.arm, self.notes = arm, notes
+        kernel = object()
+        self.plan = SimpleNamespace(paths={id(kernel): "kernel"}, model=SimpleNamespace(trainable_variables=[kernel]))
 
-    def start(self, seeds: list[int], rates: list[float]) -> int:
+    def start(self, seeds: list[int], rates: list[float]) -> _State:
         self.notes.append((self.arm, "start", seeds, rates))
-        return 0
+        return _State(0, [np.array(seeds, np.float32)])
 
-    def train(self, state: int, orders: list[np.ndarray]) -> tuple[int, EpochRecord]:
+    def train(self, state: _State, orders: list[np.ndarray]) -> tuple[_State, EpochRecord]:
         self.notes.append((self.arm, "train", [order.tolist() for order in orders]))
-        scores = state + 1 + np.arange(len(orders)) / 10
-        diverged = np.array([0, 0, 4 if state else 0])
-        return state + 1, EpochRecord(scores, scores, scores, scores, diverged, 0.5)
+        scores = state.epoch + 1 + np.arange(len(orders)) / 10
+        diverged = np.array([0, 0, 4 if state.epoch else 0])
+        return state._replace(epoch=state.epoch + 1), EpochRecord(scores, scores, scores, scores, diverged, 0.5)
 
-    def test(self, state: int, num_runs: int) -> tuple[np.ndarray, np.ndarray]:
-        return np.full(num_runs, float(state)), np.arange(num_runs) / 10
+    def test(self, state: _State, num_runs: int) -> tuple[np.ndarray, np.ndarray]:
+        return np.full(num_runs, float(state.epoch)), np.arange(num_runs) / 10
 
 
 def _trained() -> tuple[list[tuple[Any, ...]], list[tuple[str, int]], pl.DataFrame, pl.DataFrame]:
@@ -50,11 +59,7 @@ def _trained() -> tuple[list[tuple[Any, ...]], list[tuple[str, int]], pl.DataFra
     populations: Any = {arm: _Noting(arm, notes) for arm in ("none", "batch")}
     study = make_study({"epochs": 2, "batch_size": 4, "rates": 0.1})
 
-    class _Laboratory(Laboratory):
-        def initial_digest(self, arm: str, seed: int) -> str:
-            return f"start {seed}"
-
-    laboratory = _Laboratory(populations, [], 3, "map", {})
+    laboratory = Laboratory(populations, ["kernel"], 3, "map", {})
     chunk = Chunk("report", 5, CELLS)
     epochs, runs = train_chunk(laboratory, study, DATASET, chunk, lambda arm, epoch: told.append((arm, epoch)))
     return notes, told, epochs, runs
@@ -90,5 +95,6 @@ def test_records_hold_what_was_measured() -> None:
     row = runs.filter(pl.col("run") == "report/batch/0.4/1").to_dicts()[0]
     assert (row["chunk"], row["seed"], row["rate"], row["val_loss"]) == (5, 1, 0.4, 2.2)
     assert (row["test_loss"], row["test_accuracy"], row["seconds"]) == (2.0, 0.2, 1.0)
-    assert (row["diverged"], row["diverged_step"], row["initial_hash"]) == (True, 4, "start 1")
+    began = hashlib.sha256(b"kernel" + np.float32(1).tobytes()).hexdigest()
+    assert (row["diverged"], row["diverged_step"], row["initial_hash"]) == (True, 4, began)
     assert runs.filter(pl.col("rate") < 0.3)["diverged_step"].null_count() == 4

@@ -9,8 +9,9 @@ import numpy as np
 from normlab.data import Dataset, Part, load
 from normlab.models import mlp
 from normlab.norms import NORMS
+from normlab.train.blueprint import Blueprint, blueprint
 from normlab.train.devices import run_mesh
-from normlab.train.initial import Blueprint, InitialValues, blueprint
+from normlab.train.initial import InitialValues
 from normlab.train.loop import Trainer
 from normlab.train.objective import objective_for
 from normlab.train.optimizers import OPTIMIZERS

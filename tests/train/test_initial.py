@@ -6,9 +6,11 @@ import keras
 import numpy as np
 import pytest
 
+from normlab.errors import InputError
 from normlab.models import mlp
 from normlab.norms import NORMS
-from normlab.train.initial import InitialValues, blueprint, shared_paths
+from normlab.train.blueprint import blueprint, shared_paths
+from normlab.train.initial import InitialValues, run_digest
 
 ARMS = {
     "none": {},
@@ -35,7 +37,11 @@ def test_shared_parameters_begin_bit_for_bit_equal(arm: str) -> None:
     one, other = (_values(plan, InitialValues(), 3) for plan in plans)
     for path in shared:
         assert one[path].tobytes() == other[path].tobytes()
-    assert len({InitialValues().digest(plan, shared, 3) for plan in plans}) == 1
+    digests = set()
+    for plan in plans:
+        variables = plan.model.trainable_variables
+        digests.add(run_digest(plan, shared, InitialValues().stacked(plan, variables, [9, 3]), 1))
+    assert len(digests) == 1
 
 
 def test_seeds_and_variables_differ() -> None:
@@ -43,8 +49,8 @@ def test_seeds_and_variables_differ() -> None:
     kernels = {seed: _values(plan, values, seed)["mlp/hidden_0/kernel"] for seed in (0, 1)}
     assert not np.array_equal(kernels[0], kernels[1])
     assert np.array_equal(kernels[0], _values(plan, InitialValues(), 0)["mlp/hidden_0/kernel"])
-    shared = shared_paths([plan])
-    assert values.digest(plan, shared, 0) != values.digest(plan, shared, 1)
+    stacked = values.stacked(plan, plan.model.trainable_variables, [0, 1])
+    assert run_digest(plan, shared_paths([plan]), stacked, 0) != run_digest(plan, shared_paths([plan]), stacked, 1)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +66,8 @@ def test_values_follow_the_variables_own_initializer(initializer: str, variance:
 
 def test_an_initializer_that_differs_is_not_shared() -> None:
     plans = [blueprint(lambda i=i: mlp(NORMS["none"], (8,), 3, initializer=i)) for i in ("he_normal", "glorot_uniform")]
-    assert shared_paths(plans) == ["mlp/head/bias", "mlp/hidden_0/bias", "mlp/hidden_1/bias"]
+    biases = ["mlp/hidden_0/bias", "mlp/hidden_1/bias"]
+    assert shared_paths(plans) == ["mlp/head/bias", "mlp/head/kernel", *biases]
 
 
 def test_automatic_names_are_numbered_from_zero_in_every_model() -> None:
@@ -100,3 +107,43 @@ def test_moving_variance_begins_at_one_as_keras_begins_it() -> None:
         for v, a in zip(plan.model.non_trainable_variables, stacked, strict=True)
     }
     assert found == {"moving_mean": {0.0}, "moving_variance": {1.0}}
+
+
+def test_values_that_the_model_was_given_are_kept() -> None:
+    def build() -> keras.Model:
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3), keras.layers.Dense(2)])
+        model.layers[0].set_weights([np.full((4, 3), 7.0), np.zeros(3)])
+        return model
+
+    values = _values(blueprint(build), InitialValues(), 5)
+    assert set(values["sequential:0/dense:0/kernel"].ravel().tolist()) == {7.0}
+    assert values["sequential:0/dense:1/kernel"].std() > 0.1
+
+
+def test_dropout_draws_the_same_in_every_build_of_a_model() -> None:
+    def build() -> keras.Model:
+        return keras.Sequential([keras.Input((4,)), keras.layers.Dropout(0.5), keras.layers.Dense(2)])
+
+    plans = [blueprint(build) for _ in range(2)]
+    states = [InitialValues().stacked(plan, plan.model.non_trainable_variables, [0])[0] for plan in plans]
+    assert np.array_equal(*states)
+    assert plans[0].digest() == plans[1].digest()
+
+
+def test_the_digest_tells_networks_apart_that_have_the_same_source() -> None:
+    def maker(width: int):
+        return lambda: keras.Sequential([keras.Input((4,)), keras.layers.Dense(width), keras.layers.Dense(2)])
+
+    digests = [blueprint(maker(width)).digest() for width in (3, 3, 5)]
+    assert digests[0] == digests[1] != digests[2]
+
+
+def test_a_random_initializer_without_a_seed_is_refused() -> None:
+    generator = np.random.default_rng(0)
+
+    def draw(shape, dtype=None):
+        return generator.normal(size=shape).astype("float32")
+
+    plan = blueprint(lambda: keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, kernel_initializer=draw)]))
+    with pytest.raises(InputError, match=r"random initializer must take a seed.*got draw at .*kernel"):
+        InitialValues().stacked(plan, plan.model.trainable_variables, [0])

@@ -6,7 +6,8 @@ import numpy as np
 
 from normlab.models import mlp
 from normlab.norms import NORMS
-from normlab.train.initial import InitialValues, blueprint
+from normlab.train.blueprint import blueprint
+from normlab.train.initial import InitialValues
 
 
 def test_layers_of_one_shape_start_with_values_of_their_own() -> None:

@@ -48,7 +48,8 @@ def mlp(
         num_outputs: Classes, or 1 for regression.
         widths: Units of the hidden layers. Default 300 and 100: the notebook's network.
         activation: One of `ACTIVATIONS`; `leaky_relu` has slope 0.3.
-        initializer: Of the kernels, one of `INITIALIZERS`; biases start at zero. Default: He et al. 2015, for ReLU.
+        initializer: Of the hidden kernels, one of `INITIALIZERS`; biases start at zero. Default: He et al. 2015, for
+            ReLU. The last layer keeps Keras's default, Glorot uniform.
         input_norm: Whether a norm also stands before the first Dense.
         placement: The norm stands `before` the activation (Ioffe and Szegedy 2015) or `after` it (the notebook).
 
@@ -70,7 +71,7 @@ def mlp(
         )
         pair = [norm(name=f"norm_{depth}"), _activation(activation, depth)]
         layers.extend(pair if placement == "before" else reversed(pair))
-    layers.append(keras.layers.Dense(num_outputs, kernel_initializer=initializer, name="head"))
+    layers.append(keras.layers.Dense(num_outputs, name="head"))
     return keras.Sequential(layers, name="mlp")
 
 

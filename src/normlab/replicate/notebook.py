@@ -61,8 +61,6 @@ def notebook_study(seeds: int, epochs: int, data_dir: Path | None) -> Study:
     Raises:
         InputError: With fewer than two seeds.
     """
-    if seeds < 2:
-        raise InputError("a replication needs at least 2 seeds for a standard deviation", seeds, "raise --seeds")
     arms = [
         {"name": WITHOUT, "norm": "none", "activation": "leaky_relu", "initializer": "he_normal"},
         {
@@ -74,7 +72,7 @@ def notebook_study(seeds: int, epochs: int, data_dir: Path | None) -> Study:
             "initializer": "glorot_uniform",
         },
     ]
-    return make_study(
+    study = make_study(
         {
             "data": "mnist",
             "data_dir": data_dir,
@@ -87,6 +85,9 @@ def notebook_study(seeds: int, epochs: int, data_dir: Path | None) -> Study:
             "batch_size": 32,
         }
     )
+    if study.seeds < 2:
+        raise InputError("a replication needs at least 2 seeds for a standard deviation", seeds, "raise --seeds")
+    return study
 
 
 def agreement(runs: pl.DataFrame) -> list[Agreement]:

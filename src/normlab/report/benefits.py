@@ -44,6 +44,9 @@ def convergence(records: Records) -> list[str]:
         if value is None or other is None or comparison["difference"] is None:
             found.append(f"How soon {arm} and {baseline} reach {goal}, was not measured.")
             continue
+        if arm in rows and baseline in rows and not (rows[arm]["reached"] or rows[baseline]["reached"]):
+            found.append(f"No run of {arm} or {baseline} reached {goal}, so nothing can be said about their speed.")
+            continue
         verdict = _SPEED[comparison["verdict"]].format(arm=arm, baseline=baseline)
         found.append(
             f"{arm} needs {value:.1f} epochs on average to reach {goal}; {baseline} needs {other:.1f} "

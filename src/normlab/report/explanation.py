@@ -34,11 +34,11 @@ def _setting(example: dict[str, Any]) -> str:
     kind = "the mean cross-entropy" if example["task"] == "classification" else "half the mean squared error"
     return f"""<h2>Batch normalization, worked through on this run’s data</h2>
 <p>Every number below comes from the first mini-batch: {plain(example["batch_size"])} samples of
-{plain(example["num_features"])} features. The first Dense layer, with its initial weights, turns each sample into
-{plain(example["width"])} values <var>z</var>, one per unit. Here they pass through batch normalization, a ReLU and a
-layer with {plain(example["num_outputs"])} {plural("output", example["num_outputs"])}, whose weights are drawn with
-seed {plain(example["seed"])}. The loss (task: {text(example["task"])}) is {kind}; it starts at
-{number(example["loss"])}. Numbers are rounded for display only.</p>"""
+{plain(example["num_features"])} features. Each sample passes {text(example.get("layer", "a Dense layer"))}, with its
+initial weights, and becomes {plain(example["width"])} values <var>z</var>, one per unit. Here they pass through batch
+normalization, a ReLU and a layer with {plain(example["num_outputs"])} {plural("output", example["num_outputs"])},
+whose weights are drawn with seed {plain(example["seed"])}. The loss (task: {text(example["task"])}) is {kind}; it
+starts at {number(example["loss"])}. Numbers are rounded for display only.</p>"""
 
 
 def _forward(example: dict[str, Any]) -> str:

@@ -32,14 +32,15 @@ def _rules(records: Records) -> list[str]:
         "p is of the two-sided sign-flip test: the share of all ways to swap the arms within pairs that give a mean "
         "difference at least as large. With n pairs it cannot fall below 2/2ⁿ, so fewer than six pairs never reach "
         "0.05; then no p is printed.",
-        "The study’s question, the primary metric at each arm’s own rate or at the one rate given, is confirmatory and "
-        "corrected by Holm’s method over the arms. Everything else is exploratory and corrected by Benjamini and "
-        "Hochberg’s: the other metrics there, and each metric over the grid of shared rates.",
+        "The study’s question, the primary metric at each arm’s own rate or at the first rate given, is confirmatory "
+        "and corrected by Holm’s method over the arms; so is its mean over the grid. Everything else is exploratory "
+        "and corrected by Benjamini and Hochberg’s: the other metrics there, and each metric over the shared rates.",
         "Verdicts. Better or worse: the interval excludes 0 and the corrected p is at most 0.05. Equivalent: two "
         "one-sided t tests place the difference inside the margin stated beforehand. Undecided: neither; then the "
         "number of pairs that would decide with a power of 80 % is estimated.",
         "A run diverges when its loss is not finite or exceeds its bound. It is kept, counted, and never "
-        "dropped from a pair: it counts as a capped loss, and a target it never reached as all epochs trained.",
+        "dropped from a pair: its loss counts as twice that of knowing nothing, or as the largest of "
+        "the others, and a target it never reached as all epochs trained.",
     ]
     if rates["mode"] == "tuned":
         seeds = counted(len(rates["tuning_seeds"]), "seed")

@@ -10,6 +10,7 @@ from normlab.report.elements import Content, Html, arm_name, definitions, note, 
 from normlab.report.markup import text
 from normlab.report.palette import colours
 from normlab.report.quantities import counted, difference_scale, label_of, listed, per_arm, shown, shown_rate
+from normlab.report.records import shown_rows
 
 if TYPE_CHECKING:
     from normlab.report.records import Records
@@ -57,8 +58,7 @@ def _settings(records: Records) -> dict[str, dict[str, Any]]:
 
 def _arms_table(records: Records) -> str:
     palette, settings = colours(records.arms), _settings(records)
-    shared = records.summary["by_arm"]
-    sizes = {row["arm"]: row for row in shared}
+    sizes = shown_rows(records.summary)
     rows: list[list[Content]] = []
     for arm in records.arms:
         row = sizes.get(arm, {})
@@ -113,7 +113,7 @@ def _fairness(records: Records) -> list[tuple[str, Content]]:
     summary = records.summary
     pairing, rates, target = summary["pairing"], summary["rates"], summary["target"]
     checks = (
-        "Equal initial values and equal orders were verified by hash."
+        "The hashes are of what was on the devices before the first step, and of the orders handed over in each epoch."
         if pairing["initial_values_equal"] and pairing["orders_equal"]
         else "The hashes of initial values or orders are NOT all equal, so the pairs are not exact."
     )
@@ -157,7 +157,7 @@ def _origin(records: Records) -> list[tuple[str, Content]]:
     machine = "; ".join(_part(name, value) for name, value in study["machine"].items())
     versions = ", ".join(f"{name} {version}" for name, version in study["versions"].items())
     took = (
-        f"{counted(timing['runs'], 'run')} in {shown('seconds', timing['total_seconds'])}, of which "
+        f"{counted(timing['runs'], 'run')}; the last start took {shown('seconds', timing['total_seconds'])}, of which "
         f"{shown('seconds', timing['compile_seconds'])} compiling; {counted(timing['devices'], 'device')}, runs laid "
         f"out by {timing['layout']}"
     )

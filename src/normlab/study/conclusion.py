@@ -12,7 +12,7 @@ from normlab.study.design import Study
 from normlab.study.laboratory import Laboratory
 from normlab.study.metrics import with_outcomes
 from normlab.study.rates import RULE, Choice
-from normlab.study.summary import Evidence, area_over_rates, by_arm, by_rate, comparisons
+from normlab.study.summary import Evidence, Rate, area_over_rates, by_arm, by_rate, comparisons
 from normlab.study.target import set_target
 from normlab.version import __version__
 
@@ -44,8 +44,8 @@ def conclude(
     runs = with_outcomes(runs, epochs, target.value, uninformed_loss)
     arms = [arm.name for arm in study.arms]
     steps_per_epoch = math.ceil(len(dataset.train) / study.batch_size)
-    evidence = Evidence(epochs, runs, arms, dataset.task, study.margin, steps_per_epoch, chosen)
-    main_rate = "tuned" if study.rates == "tuned" else study.rates[0]
+    main_rate: Rate = "tuned" if study.rates == "tuned" else study.rates[0]
+    evidence = Evidence(epochs, runs, arms, dataset.task, study.margin, steps_per_epoch, chosen, main_rate)
     summary = {
         "normlab": __version__,
         "complete": True,

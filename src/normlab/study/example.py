@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from normlab.errors import InputError
-from normlab.models import mlp
+from normlab.models import MODELS, mlp
 from normlab.norms import NORMS
 from normlab.study.design import Study
 
@@ -18,23 +18,27 @@ def first_batch_example(study: Study, dataset: Dataset) -> dict[str, Any] | None
 
     None where batch normalization has nothing to show: for batches of one sample, or data beyond its range.
 
-    The kernel is the initial one of the first hidden layer of normlab's mlp with the study's options, for that seed;
-    for the network `mlp` it is the very one that was trained.
+    The kernel is the initial one, for that seed, of the first hidden layer of the first arm with batch norm; where no
+    arm has it, or the network is the user's own, of normlab's mlp with the study's options. `layer` says which.
     """
     from normlab.probes.worked_example import worked_example
-    from normlab.train.initial import InitialValues, blueprint
+    from normlab.train.blueprint import blueprint
+    from normlab.train.initial import InitialValues
     from normlab.train.order import epoch_order
 
     if study.batch_size == 1:  # only arms without batch norm train on these
         return None
     seed = study.report_seeds[0]
-    options = study.network.model_dump()
+    arm = next((arm for arm in study.arms if arm.norm == "batch"), None) if study.model in MODELS else None
+    options = (arm.network(study.network) if arm else study.network).model_dump()
+    layer = f"the first Dense layer of the arm {arm.name}" if arm else "a Dense layer such as normlab's mlp begins with"
     plan = blueprint(lambda: mlp(NORMS["batch"], dataset.input_shape, dataset.num_outputs, **options))
     kernels = [v for v in plan.model.trainable_variables if v.name == "kernel"]
     kernel = InitialValues().stacked(plan, kernels[:1], [seed])[0][0]
     chosen = epoch_order(seed, 0, len(dataset.train))[: study.batch_size]
     x = dataset.train.x[chosen].reshape(len(chosen), -1).astype("float32") / dataset.divisor
     try:
-        return worked_example(kernel, x, dataset.train.y[chosen], num_outputs=dataset.num_outputs, task=dataset.task)
+        worked = worked_example(kernel, x, dataset.train.y[chosen], num_outputs=dataset.num_outputs, task=dataset.task)
     except InputError:  # the study is trained by now: an example that can't be made is left out
         return None
+    return {"layer": layer, **worked}

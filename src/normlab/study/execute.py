@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from normlab.errors import InputError
 from normlab.study import store as names
 from normlab.study.cells import Cell, Chunk, Stage, chunks, report_cells, tuning_cells
 from normlab.study.checks import check
 from normlab.study.conclusion import conclude
 from normlab.study.design import Study
 from normlab.study.example import first_batch_example
-from normlab.study.laboratory import Laboratory, ModelBuilder, set_up
+from normlab.study.laboratory import Laboratory, ModelBuilder, build_plans, set_up
 from normlab.study.progress import Interrupted, Progress, ignore_progress
 from normlab.study.provenance import code_sha256, machine, versions
 from normlab.study.rates import Choice, choose_rates
@@ -34,7 +33,6 @@ def execute(
     build_model: ModelBuilder,
     store: Store,
     *,
-    model_sha256: str = "",
     watch: Callable[[Progress], None] = ignore_progress,
 ) -> dict[str, Any]:
     """Run a study in its folder and return its summary; a study already complete there is not run again.
@@ -44,7 +42,6 @@ def execute(
         dataset: The data.
         build_model: From an arm to its Keras model.
         store: The folder.
-        model_sha256: Hash of the user's model function, where there is one.
         watch: Called after every epoch of every arm.
 
     Raises:
@@ -54,39 +51,46 @@ def execute(
     started = time.perf_counter()
     check(study, dataset)
     about_data = _about(dataset)
-    settings = study.model_dump(mode="json", exclude={"data_dir"}) | {"model_sha256": model_sha256}
-    identity = {"study": settings, "data": about_data, "code_sha256": code_sha256()}
-    about = {"normlab": __version__, "versions": versions(), "machine": machine(), "started": _now()}
-    store.open(identity, about)
+    plans = build_plans(study, dataset, build_model)
+    about = machine()
+    identity = {
+        "study": study.model_dump(mode="json", exclude={"data_dir"}),
+        "data": about_data,
+        "models": {arm: plan.digest() for arm, plan in plans.items()},
+        "code_sha256": code_sha256(),
+        "versions": versions(),
+        "devices": about["devices"],
+    }
+    store.open(identity, {"normlab": __version__, "machine": about, "started": _now()})
     finished = store.read_json(names.SUMMARY)
     if finished and store.is_complete():
         return finished
-    recorded = store.read_json(names.ENGINE)
     try:
-        laboratory = set_up(study, dataset, build_model, recorded)
-    except InputError:
-        store.discard_new()
-        raise
-    if not recorded:
-        store.write_json(names.ENGINE, _engine(laboratory))
-    steps = _Steps(study, dataset, laboratory, store, watch)
-    try:
-        summary = steps.all_stages()
+        recorded = store.read_json(names.ENGINE)
+        laboratory = set_up(study, dataset, plans, recorded)
+        if not recorded:
+            store.write_json(names.ENGINE, _engine(laboratory))
+        summary = _Steps(study, dataset, laboratory, store, watch).all_stages()
     except KeyboardInterrupt:
-        done = steps.write_records()
-        raise Interrupted(done, steps.runs_total) from None
+        raise Interrupted(_write_complete(store), num_runs(study)) from None
     summary["timing"] = {
         "total_seconds": time.perf_counter() - started,
         "compile_seconds": laboratory.compile_seconds,
         "layout": laboratory.layout,
-        "devices": len(about["machine"]["devices"]),  # type: ignore[index]
-        "runs": steps.runs_total,
+        "devices": len(about["devices"]),
+        "runs": num_runs(study),
     }
     example = first_batch_example(study, dataset)
     if example is not None:
         store.write_json(names.EXAMPLE, example)
     store.write_json(names.SUMMARY, summary)
     return summary
+
+
+def num_runs(study: Study) -> int:
+    """Return how many runs a study trains, in all arms and stages."""
+    num_report = len(report_cells(study, {} if study.tuned else None))
+    return len(study.arms) * (len(tuning_cells(study)) + num_report)
 
 
 class _Steps:
@@ -102,8 +106,7 @@ class _Steps:
     ) -> None:
         self.study, self.dataset, self.laboratory, self.store, self.watch = study, dataset, laboratory, store, watch
         self.num_arms = len(study.arms)
-        num_report = len(report_cells(study, {} if study.tuned else None))
-        self.runs_total = self.num_arms * (len(tuning_cells(study)) + num_report)
+        self.runs_total = num_runs(study)
         self.runs_done = 0
 
     def all_stages(self) -> dict[str, Any]:
@@ -119,14 +122,6 @@ class _Steps:
         self.store.write_frame(names.EPOCHS, epochs)
         self.store.write_frame(names.RUNS, runs)
         return summary
-
-    def write_records(self) -> int:
-        """Write the records of all complete chunks; return how many runs they hold."""
-        epochs, runs = self.store.read_parts()
-        if len(runs):
-            self.store.write_frame(names.EPOCHS, epochs)
-            self.store.write_frame(names.RUNS, runs)
-        return len(runs)
 
     def _stage(self, stage: Stage, cells: list[Cell]) -> pl.DataFrame:
         for chunk in chunks(stage, cells, self.laboratory.chunk_runs):
@@ -148,6 +143,16 @@ class _Steps:
             self.watch(Progress(chunk.stage, arm, epoch, self.runs_done, total, done, total * num_epochs))
 
         return tell
+
+
+def _write_complete(store: Store) -> int:
+    """Write the records of all complete chunks, the times to a target unknown; return how many runs they hold."""
+    epochs, runs = store.read_parts()
+    if len(runs):
+        unknown = pl.lit(None, pl.Float64)
+        store.write_frame(names.EPOCHS, epochs)
+        store.write_frame(names.RUNS, runs.with_columns(epochs_to_target=unknown, steps_to_target=unknown))
+    return len(runs)
 
 
 def _engine(laboratory: Laboratory) -> dict[str, Any]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import keras
 
     from normlab.data import Dataset
-    from normlab.train.initial import Blueprint
+    from normlab.train.blueprint import Blueprint
     from normlab.train.population import Population
 
 # A chunk is lost whole when the power goes, so it is kept small; and it must fit into memory many times over.
@@ -38,36 +38,46 @@ class Laboratory:
     layout: str
     layout_seconds: Mapping[str, float]
 
-    def initial_digest(self, arm: str, seed: int) -> str:
-        """Return the hash of the initial values that this arm shares with the others, for one seed."""
-        population = self.populations[arm]
-        return population.values.digest(population.plan, self.shared_paths, seed)
-
     @property
     def compile_seconds(self) -> float:
         """Seconds spent on compiling so far."""
         return sum(population.compile_seconds for population in self.populations.values())
 
 
-def set_up(
-    study: Study, dataset: Dataset, build_model: ModelBuilder, recorded: Mapping[str, Any] | None = None
-) -> Laboratory:
-    """Build every arm's model once, choose how runs share a device on the baseline, and use that for all arms.
-
-    Args:
-        study: The study.
-        dataset: Its data.
-        build_model: From an arm to its model.
-        recorded: Layout and chunk size of an earlier start of the same study, which are kept: another composition
-            would round differently.
+def build_plans(study: Study, dataset: Dataset, build_model: ModelBuilder) -> dict[str, Blueprint]:
+    """Build every arm's model once.
 
     Raises:
         InputError: If a model does not fit the data.
     """
+    from normlab.train.blueprint import blueprint
+
+    def plan(arm: Arm) -> Blueprint:
+        return blueprint(lambda: fitting(build_model(arm), dataset))
+
+    return {arm.name: plan(arm) for arm in study.arms}
+
+
+def set_up(
+    study: Study,
+    dataset: Dataset,
+    plans: Mapping[str, Blueprint],
+    recorded: Mapping[str, Any] | None = None,
+) -> Laboratory:
+    """Choose how runs share a device on the baseline, and use that for all arms.
+
+    Args:
+        study: The study.
+        dataset: Its data.
+        plans: Every arm's model.
+        recorded: Layout and chunk size of an earlier start of the same study, which are kept: another composition
+            would round differently.
+    """
     import jax
 
+    from normlab.train.blueprint import shared_paths
     from normlab.train.devices import run_mesh
-    from normlab.train.initial import InitialValues, blueprint, shared_paths
+    from normlab.train.initial import InitialValues
     from normlab.train.loop import Trainer
     from normlab.train.objective import objective_for
     from normlab.train.optimizers import OPTIMIZERS
@@ -75,7 +85,6 @@ def set_up(
 
     mesh = run_mesh()
     data = place(dataset.train, dataset.validation, dataset.test, mesh)
-    plans = {arm.name: blueprint(lambda arm=arm: fitting(build_model(arm), dataset)) for arm in study.arms}  # type: ignore[misc]
     values = InitialValues()
     chunk_runs = recorded["chunk_runs"] if recorded else chunk_size(study, list(plans.values()), jax.device_count())
 

@@ -31,7 +31,8 @@ class Metric:
     margin_is_relative: bool = False
 
 
-# Margins are stated here, before any data: 0.02 in loss is a factor of 1.02 in likelihood per sample; half an epoch is
+# Margins are stated here, before any data: 0.02 in loss is 2 % in likelihood per
+# sample (classification) or of the target's variance (regression); half an epoch is
 # half the resolution at which a target is watched; 5 % of a step's time is what a quiet machine repeats.
 METRICS = {
     "test_accuracy": Metric("test_accuracy", "test accuracy", "", True, None),
@@ -39,8 +40,9 @@ METRICS = {
     "epochs_to_target": Metric("epochs_to_target", "epochs to target", "epochs", False, 0.5),
     "seconds_per_step": Metric("seconds_per_step", "seconds per step", "s", False, 0.05, margin_is_relative=True),
 }
-# A loss counts at most this many times the loss of knowing nothing, so that one diverged run does not drown all pairs.
-LOSS_CAP_FACTOR = 2.0
+# A diverged run has no loss that could be averaged. It counts as this many times the loss of knowing nothing, or as the
+# largest loss of the runs that did not diverge, if that is larger: no better than any of them.
+LOSS_FACTOR = 2.0
 
 
 def pairs(runs: pl.DataFrame, metric: str, arm: str, baseline: str) -> tuple[np.ndarray, np.ndarray]:
@@ -76,8 +78,8 @@ def with_outcomes(runs: pl.DataFrame, epochs: pl.DataFrame, target: float, uninf
     """Add to every run when it reached the target, and the values that comparisons use.
 
     Adds `epochs_to_target` and `steps_to_target`, infinite where the target was never reached; `watched_epochs`, the
-    former restricted to the epochs trained; `capped_test_loss`, the test loss with anything above
-    `LOSS_CAP_FACTOR * uninformed_loss`, and any diverged run, counted as that.
+    former restricted to the epochs trained; `capped_test_loss`, the test loss, with a diverged run counted as
+    `LOSS_FACTOR * uninformed_loss` or the largest loss of the others.
 
     Args:
         runs: One row per run.
@@ -93,11 +95,11 @@ def with_outcomes(runs: pl.DataFrame, epochs: pl.DataFrame, target: float, uninf
         .agg(pl.col("epoch").min().cast(pl.Float64), pl.col("step").min().cast(pl.Float64))
         .rename({"epoch": "epochs_to_target", "step": "steps_to_target"})
     )
-    cap = LOSS_CAP_FACTOR * uninformed_loss
-    finite_loss = pl.when(pl.col("test_loss").is_finite() & ~pl.col("diverged")).then(pl.col("test_loss"))
+    counts = pl.col("test_loss").is_finite() & ~pl.col("diverged")
+    cap = max(LOSS_FACTOR * uninformed_loss, runs.filter(counts)["test_loss"].max() or 0.0)  # type: ignore[type-var]
     joined = runs.join(first, on="run", how="left", maintain_order="left").with_columns(
         pl.col("epochs_to_target", "steps_to_target").fill_null(float("inf")),
-        capped_test_loss=finite_loss.otherwise(cap).clip(upper_bound=cap),
+        capped_test_loss=pl.when(counts).then("test_loss").otherwise(cap),
     )
     horizon = float(joined["epochs"].max())  # type: ignore[arg-type]
     return joined.with_columns(watched_epochs=pl.Series(restrict(joined["epochs_to_target"].to_numpy(), horizon)))

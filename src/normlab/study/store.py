@@ -28,8 +28,6 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._made: list[Path] = []  # folders that `open` made, the innermost first
-        self._is_new = False
 
     def open(self, identity: Mapping[str, Any], about: Mapping[str, Any]) -> None:
         """Start a study here, or go on with the same one.
@@ -41,10 +39,10 @@ class Store:
         Raises:
             InputError: If the folder can't be written to, or holds another study or other files.
         """
-        existing = self._existing_identity()
+        recorded = self.read_json(STUDY)
+        existing = None if recorded is None else {name: recorded.get(name) for name in identity}
         if existing is None:
             self._require_empty()
-            self._is_new = True
             self.write_json(STUDY, {**identity, **about, "identity_sha256": _digest(identity)})
         elif existing != _plain(identity):
             differing = ", ".join(_differences(existing, _plain(identity)))
@@ -53,13 +51,6 @@ class Store:
                 f"{self.folder} with another one (it differs in {differing})",
                 "choose another --out",
             )
-
-    def discard_new(self) -> None:
-        """Take back what `open` made: the study turned out to be wrong before anything was trained."""
-        if self._is_new:
-            (self.folder / STUDY).unlink()
-            for folder in self._made:
-                folder.rmdir()
 
     def is_complete(self) -> bool:
         """Return whether the study was finished, and all its records are still here."""
@@ -107,15 +98,8 @@ class Store:
     def _part(self, chunk: Chunk, kind: str) -> Path:
         return self.folder / PARTS / f"{chunk.name}.{kind}"
 
-    def _existing_identity(self) -> dict[str, Any] | None:
-        existing = self.read_json(STUDY)
-        if existing is None:
-            return None
-        return {name: existing.get(name) for name in ("study", "data", "code_sha256")}
-
     def _require_empty(self) -> None:
         try:
-            self._made = [path for path in (self.folder, *self.folder.parents) if not path.exists()]
             self.folder.mkdir(parents=True, exist_ok=True)
             if any(self.folder.iterdir()):
                 raise InputError(

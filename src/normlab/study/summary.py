@@ -13,10 +13,11 @@ from normlab.stats.verdict import Effect, Judged, judge, paired_effect
 from normlab.study.metrics import METRICS, Metric, pairs, rounds
 from normlab.study.rates import Choice
 
-ALL_DIVERGED = "Every run of both arms diverged, so there is nothing to compare."
-NEVER_REACHED = "No run of either arm reached the target in the epochs trained, so there is nothing to compare."
-
 Rate = float | Literal["tuned", "grid"]
+
+ALL_DIVERGED = "Every run of both arms diverged, so there is nothing to compare."
+BOTH_MISSED = "In {missed} of {pairs} pairs neither arm reached the target in time, so equal times mean nothing there."
+NEVER_REACHED = "No run of either arm reached the target in the epochs trained, so there is nothing to compare."
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Evidence:
         margin: The study's, of accuracy.
         steps_per_epoch: Optimizer steps.
         chosen: Each arm's rate where rates were tuned, else None.
+        main_rate: Where the study's question is asked: "tuned", or the first rate given.
     """
 
     epochs: pl.DataFrame
@@ -40,6 +42,7 @@ class Evidence:
     margin: float
     steps_per_epoch: int
     chosen: Mapping[str, Choice] | None
+    main_rate: Rate
 
     @property
     def primary_metric(self) -> str:
@@ -55,17 +58,17 @@ class Evidence:
 def comparisons(evidence: Evidence) -> list[dict[str, Any]]:
     """Return every comparison with its verdict, the study's question first.
 
-    The primary metric at each arm's own best rate, or at the one rate given, was named before the data were seen: it
+    The primary metric at each arm's own best rate, or at the first rate given, was named before the data were seen: it
     is confirmatory, with Holm's correction over the arms. Everything else is exploratory, with Benjamini-Hochberg's
     correction: the other metrics there as one family, and each metric over the shared rates of a grid as another. Times
-    do not depend on the rate, so a tuned study compares them once.
+    do not depend on the rate, so they are compared once.
     """
     others = [name for name in evidence.metrics if name != evidence.primary_metric]
     main, shared = _selections(evidence)
     found = _family(evidence, main, "holm", [evidence.primary_metric])
     found += _family(evidence, main, "benjamini-hochberg", others)
     for name in evidence.metrics:
-        if name != "seconds_per_step" or not evidence.chosen:
+        if name != "seconds_per_step":
             found += _family(evidence, shared, "benjamini-hochberg", [name])
     return found
 
@@ -120,7 +123,8 @@ def _selections(evidence: Evidence) -> tuple[list[tuple[Rate, pl.DataFrame]], li
     shared = [(rate, shared_stage.filter(pl.col("rate") == rate)) for rate in sorted(shared_stage["rate"].unique())]
     if evidence.chosen:
         return [("tuned", reported)], shared
-    return (shared, []) if len(shared) == 1 else ([], shared)
+    main = [(rate, runs) for rate, runs in shared if rate == evidence.main_rate]
+    return main, [(rate, runs) for rate, runs in shared if rate != evidence.main_rate]
 
 
 def _family(
@@ -148,7 +152,7 @@ def _family(
                 labels.append((METRICS[name], arm, rate))
                 effects.append(_effect(evidence, METRICS[name], *values))
     judged = [
-        replace(one, verdict="undecided", reason=empty[index], pairs_needed=None) if index in empty else one
+        _not_equivalent(one, empty[index]) if index in empty else one
         for index, one in enumerate(judge(effects, correction=correction))
     ]
     return [
@@ -162,9 +166,21 @@ def _nothing_to_compare(runs: pl.DataFrame, metric: str, arm: str, baseline: str
     both = runs.filter(pl.col("arm").is_in([arm, baseline]))
     if metric != "seconds_per_step" and both["diverged"].all():
         return ALL_DIVERGED
-    if metric == "epochs_to_target" and not both["epochs_to_target"].is_finite().any():
+    if metric != "epochs_to_target":
+        return None
+    missed = both.group_by("seed").agg(pl.col("epochs_to_target").is_infinite().all())["epochs_to_target"]
+    if missed.all():
         return NEVER_REACHED
+    if missed.any():
+        return BOTH_MISSED.format(missed=missed.sum(), pairs=len(missed))
     return None
+
+
+def _not_equivalent(judged: Judged, reason: str) -> Judged:
+    """Keep a difference that shows; take back an equivalence, which equal failures would fake."""
+    if judged.verdict in ("better", "worse"):
+        return judged
+    return replace(judged, verdict="undecided", reason=reason, pairs_needed=None)
 
 
 def _effect(evidence: Evidence, metric: Metric, values: np.ndarray, baseline_values: np.ndarray) -> Effect:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import polars as pl
 
 from normlab.study.cells import Cell, Chunk, run_name
@@ -77,17 +79,22 @@ def train_chunk(
         arm: population.start(seeds, [cell.rates[arm] for cell in chunk.cells])
         for arm, population in laboratory.populations.items()
     }
+    initial = _initial_digests(laboratory, states, seeds)
+    seen = {(arm, seed): hashlib.sha256() for arm in states for seed in seeds}
     rows: list[dict[str, Any]] = []
     for epoch in range(1, study.epochs + 1):
         orders_by_seed = {seed: epoch_order(seed, epoch - 1, num_samples) for seed in dict.fromkeys(seeds)}
         orders = [orders_by_seed[seed] for seed in seeds]
         for arm, population in laboratory.populations.items():
             states[arm], record = population.train(states[arm], orders)
+            for seed, order in orders_by_seed.items():
+                seen[arm, seed].update(order.tobytes())
             rows += _epoch_rows(study, dataset, chunk, arm, epoch, record)
             after_epoch(arm, epoch)
     tested = {arm: population.test(states[arm], len(seeds)) for arm, population in laboratory.populations.items()}
     epochs = pl.DataFrame([{k: row[k] for k in EPOCH_SCHEMA} for row in rows], schema=EPOCH_SCHEMA)
-    return epochs, _run_frame(laboratory, study, dataset, chunk, rows, tested)
+    hashes = {key: {"initial_hash": initial[key], "order_hash": sha.hexdigest()} for key, sha in seen.items()}
+    return epochs, _run_frame(study, dataset, chunk, rows, tested, hashes)
 
 
 def _epoch_rows(
@@ -115,23 +122,30 @@ def _epoch_rows(
     return [row(index, cell) for index, cell in enumerate(chunk.cells)]
 
 
+def _initial_digests(laboratory: Laboratory, states: dict[str, Any], seeds: list[int]) -> dict[tuple[str, int], str]:
+    """Return, by arm and seed, the hash of the values on the devices that all arms share, before the first step."""
+    from normlab.train.initial import run_digest
+
+    digests = {}
+    for arm, population in laboratory.populations.items():
+        trainable = [np.asarray(values) for values in states[arm].trainable]
+        for run, seed in enumerate(seeds):
+            digests[arm, seed] = run_digest(population.plan, laboratory.shared_paths, trainable, run)
+    return digests
+
+
 def _run_frame(
-    laboratory: Laboratory,
     study: Study,
     dataset: Dataset,
     chunk: Chunk,
     rows: list[dict[str, Any]],
     tested: dict[str, Any],
+    hashes: dict[tuple[str, int], dict[str, str]],
 ) -> pl.DataFrame:
     """Return one row per run: its last epoch, its test results, its total seconds, and what proves the pairing."""
-    from normlab.train.order import order_digest
-
     seconds = pl.DataFrame(rows).group_by("run").agg(pl.col("seconds").sum())
     seconds_of = dict(seconds.iter_rows())
     last = {row["run"]: row for row in rows if row["epoch"] == study.epochs}
-    order_hashes = {
-        seed: order_digest(seed, study.epochs, len(dataset.train)) for seed in {cell.seed for cell in chunk.cells}
-    }
     runs = []
     for arm, (losses, accuracies) in tested.items():
         for index, cell in enumerate(chunk.cells):
@@ -143,8 +157,7 @@ def _run_frame(
                     "test_loss": float(losses[index]),
                     "test_accuracy": float(accuracies[index]) if dataset.task == "classification" else None,
                     "seconds": seconds_of[row["run"]],
-                    "initial_hash": laboratory.initial_digest(arm, cell.seed),
-                    "order_hash": order_hashes[cell.seed],
+                    **hashes[arm, cell.seed],
                 }
             )
     return pl.DataFrame([{k: run[k] for k in RUN_SCHEMA} for run in runs], schema=RUN_SCHEMA)

@@ -86,23 +86,27 @@ def train_epoch(
 
 
 def train_step(trainer: Trainer, carry: tuple[RunState, Totals], x: jax.Array, y: jax.Array) -> tuple[RunState, Totals]:
-    """Take one optimizer step on the batch (x, y) and add its losses and hits to the totals."""
+    """Take one optimizer step on the batch (x, y) and add its losses and hits to the totals.
+
+    The step descends the mean loss plus the model's penalties (weight decay as a regularizer); the totals leave the
+    penalties out, as an evaluation does, so that training and test loss can be set side by side.
+    """
     state, totals = carry
 
-    def mean_loss(trainable: list[Any]) -> tuple[jax.Array, tuple[list[Any], jax.Array]]:
+    def mean_loss(trainable: list[Any]) -> tuple[jax.Array, tuple[list[Any], jax.Array, jax.Array]]:
         outputs, non_trainable, penalties = trainer.model.stateless_call(
             trainable, state.non_trainable, scaled(x, trainer.divisor), training=True, return_losses=True
         )
         losses, hits = trainer.objective.per_sample(outputs, y)
-        return losses.mean() + sum(penalties), (non_trainable, hits.sum())
+        return losses.mean() + sum(penalties), (non_trainable, losses.sum(), hits.sum())
 
-    (loss, (non_trainable, hits)), gradients = jax.value_and_grad(mean_loss, has_aux=True)(state.trainable)
+    (loss, (non_trainable, losses, hits)), gradients = jax.value_and_grad(mean_loss, has_aux=True)(state.trainable)
     trainable, optimizer = trainer.optimizer.stateless_apply(state.optimizer, gradients, state.trainable)
     step = state.step + 1
     bad = ~(loss <= trainer.objective.divergence_bound)  # also true where the loss is not a number
     diverged_step = jnp.where((state.diverged_step == 0) & bad, step, state.diverged_step)
     after = RunState(trainable, non_trainable, optimizer, step, diverged_step)
-    return after, Totals(totals.loss + loss * len(y), totals.hits + hits)
+    return after, Totals(totals.loss + losses, totals.hits + hits)
 
 
 def evaluate(trainer: Trainer, state: RunState, x: jax.Array, y: jax.Array) -> Totals:

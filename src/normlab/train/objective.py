@@ -54,7 +54,7 @@ def cross_entropy(logits: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.
 
 
 def probability_cross_entropy(probabilities: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Return -log p[label] in nats with p clipped to [1e-7, 1], as Keras does, and hits."""
+    """Return -log p[label] in nats with p clipped to [1e-7, 1] (Keras's epsilon), and hits."""
     import jax.numpy as jnp
 
     chosen = jnp.take_along_axis(probabilities, labels[:, None], axis=1)[:, 0]
@@ -70,8 +70,10 @@ def squared_error(predictions: jax.Array, targets: jax.Array) -> tuple[jax.Array
 
 
 def ends_in_softmax(model: keras.Model) -> bool:
-    """Return whether the model's last layer gives probabilities rather than logits."""
+    """Return whether the model's last layer, at any depth of nesting, gives probabilities rather than logits."""
     last = model.layers[-1]
+    if getattr(last, "layers", None):
+        return ends_in_softmax(last)
     if type(last).__name__ == "Softmax":
         return True
     return getattr(getattr(last, "activation", None), "__name__", "") == "softmax"

@@ -15,7 +15,8 @@ import jax
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
-from normlab.train.initial import Blueprint, InitialValues
+from normlab.train.blueprint import Blueprint
+from normlab.train.initial import InitialValues
 from normlab.train.loop import RunState, Totals, Trainer, evaluate, train_epoch
 from normlab.train.optimizers import initial_state
 
@@ -112,7 +113,9 @@ class Population:
 
         Compiles at the first call, outside the seconds recorded.
         """
-        placed = jax.device_put(np.stack(self._padded(orders)), self._each)
+        start = time.perf_counter()
+        placed = jax.block_until_ready(jax.device_put(np.stack(self._padded(orders)), self._each))
+        placing = time.perf_counter() - start
         count = np.int32(len(orders[0]) // self.trainer.batch_size if num_batches is None else num_batches)
         arguments = (*self.data.train, *self.data.validation, count, state, placed)
         if self._epoch_program is None:
@@ -120,7 +123,7 @@ class Population:
         start = time.perf_counter()
         state, measured = self._epoch_program(*arguments)
         loss, accuracy, val_loss, val_accuracy, diverged = (np.asarray(m)[: len(orders)] for m in measured)
-        seconds = (time.perf_counter() - start) / self.capacity
+        seconds = (time.perf_counter() - start + placing) / self.capacity
         return state, EpochRecord(loss, accuracy, val_loss, val_accuracy, diverged, seconds)
 
     def test(self, state: RunState, num_runs: int) -> tuple[np.ndarray, np.ndarray]:
@@ -168,7 +171,7 @@ class Population:
 
 
 def choose_layout(build: Callable[[Layout], Population]) -> tuple[Population, dict[str, float]]:
-    """Return the population with the faster layout, and the seconds of a short measurement of each.
+    """Return the population with the faster layout, and the seconds per run of a short training in each.
 
     With one run per device there is nothing to choose, and nothing is measured.
     """
@@ -183,9 +186,11 @@ def choose_layout(build: Callable[[Layout], Population]) -> tuple[Population, di
     for layout, population in candidates.items():
         state = population.start([0] * first.capacity, [0.0] * first.capacity)
         state, _ = population.train(state, orders, batches)  # compiles and warms up
-        times = []
+        times: dict[int, list[float]] = {0: [], batches: []}
         for _ in range(MEASURED_CALLS):
-            state, record = population.train(state, orders, batches)
-            times.append(record.seconds)
-        seconds[layout] = min(times)
+            for count, measured in times.items():
+                state, record = population.train(state, orders, count)
+                measured.append(record.seconds)
+        # Without batches, a call only evaluates; what it takes is no reason to choose.
+        seconds[layout] = max(min(times[batches]) - min(times[0]), 0.0)
     return candidates[min(LAYOUTS, key=seconds.__getitem__)], seconds

@@ -1,0 +1,154 @@
+"""A built model with what is needed to start it anew from any seed: initializers, and names that arms share."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """A built model and what is needed to start it anew from any seed.
+
+    Attributes:
+        model: The Keras model; its own values are used only where no initializer is known.
+        initializers: Initializer by `id` of the variable; a variable that was given values has none.
+        names: Automatic names of layers and seed generators, to canonical ones, numbered from 0 in every model.
+        paths: Canonical path by `id` of the variable.
+    """
+
+    model: keras.Model
+    initializers: dict[int, Any]
+    names: dict[str, str] = field(init=False)
+    paths: dict[int, str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Number the automatic names from 0, so that two arms name their common layers alike."""
+        names = _canonical_names(self.model)
+        paths = {id(v): "/".join(names.get(part, part) for part in v.path.split("/")) for v in self.model.variables}
+        object.__setattr__(self, "names", names)
+        object.__setattr__(self, "paths", paths)
+
+    def describe(self) -> dict[str, tuple[tuple[int, ...], str]]:
+        """Return shape and initializer of every trainable variable by path: what decides whether two arms share it."""
+        return {
+            self.paths[id(v)]: (tuple(v.shape), describe_initializer(self.initializers.get(id(v))))
+            for v in self.model.trainable_variables
+        }
+
+    def digest(self) -> str:
+        """Return a sha256 of the network: every layer's class and settings, and the values it was given."""
+        layers = [[type(layer).__name__, _settings(layer)] for layer in self.model._flatten_layers()]
+        text = json.dumps(layers, sort_keys=True, default=str)
+        text = re.sub(r" at 0x[0-9a-f]+", "", text)  # where an object is in memory says nothing about it
+        for automatic, canonical in self.names.items():
+            text = text.replace(f'"{automatic}"', f'"{canonical}"')
+        sha = hashlib.sha256(text.encode())
+        for variable in self.model.variables:
+            if id(variable) not in self.initializers and not is_generator_state(variable):
+                sha.update(np.asarray(variable.value).tobytes())
+        return sha.hexdigest()
+
+
+def blueprint(build: Callable[[], keras.Model]) -> Blueprint:
+    """Build a model once and note the initializer of each of its variables.
+
+    A variable that `build` gave values (weights loaded, statistics adapted) has no initializer: every run begins with
+    those values.
+    """
+    with _noting_initializers() as noted:
+        model = build()
+    given = {id(v) for v in model.variables if id(v) in noted and np.any(np.asarray(v.value))}
+    return Blueprint(model, {key: initializer for key, initializer in noted.items() if key not in given})
+
+
+def shared_paths(plans: list[Blueprint]) -> list[str]:
+    """Return the trainable variables that all plans have in common: same path, shape and initializer; sorted."""
+    described = [plan.describe() for plan in plans]
+    return sorted(path for path, what in described[0].items() if all(other.get(path) == what for other in described))
+
+
+def describe_initializer(initializer: Any) -> str:
+    """Return class and settings of an initializer without its seed."""
+    if initializer is None:
+        return "none"
+    config = initializer.get_config() if hasattr(initializer, "get_config") else {}
+    return f"{type(initializer).__name__}{sorted((k, str(v)) for k, v in config.items() if k != 'seed')}"
+
+
+def is_generator_state(variable: Any) -> bool:
+    """Return whether a variable is the state of a Keras seed generator."""
+    return str(variable.dtype).startswith("uint") and "seed_generator" in variable.path
+
+
+@contextmanager
+def _noting_initializers() -> Iterator[dict[int, Any]]:
+    """Note the initializer that each variable is added with, while models are built inside this context.
+
+    The variable itself starts at zero: its values are drawn later, for every run, and a draw here would only cost
+    compilations.
+    """
+    import keras
+
+    noted: dict[int, Any] = {}
+    original = keras.layers.Layer.add_weight
+
+    def add_weight(self: Any, *positional: Any, initializer: Any = None, **options: Any) -> Any:
+        if len(positional) > 1:  # (shape, initializer, ...)
+            shape, initializer, *rest = positional
+            variable = original(self, shape, "zeros", *rest, **options)
+        else:
+            variable = original(self, *positional, initializer="zeros", **options)
+        if initializer is None:  # Keras's own defaults
+            initializer = "glorot_uniform" if "float" in str(variable.dtype) else "zeros"
+        noted[id(variable)] = keras.initializers.get(initializer)
+        return variable
+
+    keras.layers.Layer.add_weight = add_weight
+    try:
+        yield noted
+    finally:
+        keras.layers.Layer.add_weight = original
+
+
+def _canonical_names(model: keras.Model) -> dict[str, str]:
+    """Map each automatic name (`dense_7`, `seed_generator_3`) to its kind and its ordinal in this model (`dense:0`)."""
+    counts: dict[str, int] = {}
+    names: dict[str, str] = {}
+
+    def number(name: str, stem: str) -> None:
+        if name not in names and re.fullmatch(rf"{stem}(_\d+)?", name):
+            names[name] = f"{stem}:{counts.get(stem, 0)}"
+            counts[stem] = counts.get(stem, 0) + 1
+
+    for layer in model._flatten_layers():
+        number(layer.name, _snake_case(type(layer).__name__))
+    for variable in model.variables:
+        for part in variable.path.split("/"):
+            number(part, "seed_generator")
+    return names
+
+
+def _settings(layer: Any) -> Any:
+    """Return a layer's configuration; a custom layer without one counts by its class alone."""
+    try:
+        return layer.get_config()
+    except NotImplementedError:
+        return None
+
+
+def _snake_case(name: str) -> str:
+    """Return Keras's automatic name for a class: `BatchNormalization` gives `batch_normalization`."""
+    name = re.sub(r"\W+", "", name)
+    name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
