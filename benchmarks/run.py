@@ -73,10 +73,10 @@ def rivals(python: str, network: str, epochs: int, data: Path) -> list[Record]:
         print(f"{network}: {name}", file=sys.stderr)
         command = [python, str(HERE / script), *flags, *common]
         try:
-            printed = subprocess.run(
-                command, check=True, stdout=subprocess.PIPE, text=True, timeout=LIMIT_SECONDS
-            ).stdout
-            records.append({**json.loads(printed.splitlines()[-1]), "rival": name})
+            done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=LIMIT_SECONDS)
+            records.append({**json.loads(done.stdout.splitlines()[-1]), "rival": name})
+        except subprocess.CalledProcessError as error:
+            sys.exit(f"{name} failed on {network}:\n{error.stderr}")
         except subprocess.TimeoutExpired:
             over = {"seconds_per_epoch_and_run": [], "note": f"not done in {LIMIT_SECONDS} s, so not timed"}
             records.append({"network": network, "rival": name, **over})
