@@ -130,10 +130,13 @@ def list_norms(name: Annotated[str | None, typer.Argument(help="Show this norm's
         rows = {"formula": norm.formula, "keeps per unit": norm.per_unit, "options": options, "source": norm.source}
         print(name, *(f"  {word}: {text}" for word, text in rows.items() if text), sep="\n")
         return
-    table = Table("name", "keeps per unit", "samples affect each other", "evaluation differs", "options")
+    table = Table()
+    table.add_column("name", no_wrap=True)
+    for heading in ("keeps per unit", "samples\ncoupled", "evaluation\ndiffers", "options"):
+        table.add_column(heading, overflow="fold")
     for norm in NORMS.values():
         flags = ["yes" if flag else "no" for flag in (norm.couples_samples, norm.differs_in_evaluation)]
-        table.add_row(norm.name, norm.per_unit, *flags, ", ".join(f"{k}={v}" for k, v in norm.options.items()))
+        table.add_row(norm.name, norm.per_unit, *flags, "\n".join(f"{k} {v}" for k, v in norm.options.items()))
     Console().print(table)
 
 

@@ -82,8 +82,10 @@ class KernelNorm(keras.layers.Wrapper):  # type: ignore[misc]
         return self.layer.compute_output_shape(input_shape)
 
     def get_config(self) -> dict[str, Any]:
-        """Return what rebuilds the layer."""
-        return {**super().get_config(), "epsilon": self.epsilon}
+        """Return what rebuilds the layer; the wrapped one is built again by this layer, under its own path."""
+        config = {**super().get_config(), "epsilon": self.epsilon}
+        config["layer"] = {key: value for key, value in config["layer"].items() if key != "build_config"}
+        return config
 
     def _summed_axes(self, shape: tuple[int, ...]) -> list[int]:
         units = {axis % len(shape) for axis in UNIT_AXES[type(self.layer).__name__]}
