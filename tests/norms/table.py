@@ -94,8 +94,10 @@ def inputs(kind: str) -> np.ndarray:
     return (means + deviations * draw.normal(size=INPUTS[kind])).astype(np.float32)
 
 
-def mask_for(kind: str) -> np.ndarray:
-    """Return a mask over samples and positions that leaves at least two positions of every sample."""
+def mask_for(kind: str) -> np.ndarray | None:
+    """Return a mask for sequences, of (samples, positions), that leaves at least two positions of every sample."""
+    if kind != "sequence":
+        return None
     mask = np.random.default_rng(2).uniform(size=INPUTS[kind][:-1]) < 0.6
     mask[:, :2] = True
     return mask

@@ -22,8 +22,7 @@ from tests.norms.table import CASES, call, inputs, layer_at, mask_for, norm_of, 
 ROOT = Path(__file__).resolve().parents[2]
 # Rounding of float32 in sums over some hundred terms, relative to the largest entry.
 FLOAT32 = 2e-5
-MASKED = [(name, kind) for name, kind in places() if kind == "sequence"]
-USES = [(*place, False) for place in places()] + [(*place, True) for place in MASKED]
+MASKED = [name for name, kind in places() if kind == "sequence" and CASES[name].masks]
 
 
 class Outcome(NamedTuple):
@@ -39,11 +38,11 @@ class Outcome(NamedTuple):
 class Subject:
     """A case's layer with values, compiled once for all that is asked of it."""
 
-    def __init__(self, name: str, kind: str, masked: bool) -> None:
+    def __init__(self, name: str, kind: str) -> None:
         self.case = CASES[name]
         self.norm = norm_of(self.case)
         self.x = inputs(kind)
-        self.mask = mask_for(kind) if masked else None
+        self.mask = mask_for(kind)
         self.layer = layer_at(self.norm)
         self.layer.build(self.x.shape)
         for variable, value in zip(self.layer.variables, starting_values(self.case, self.layer), strict=True):
@@ -88,13 +87,13 @@ class Subject:
 
 
 @functools.cache
-def subject(name: str, kind: str, masked: bool) -> Subject:
-    return Subject(name, kind, masked)
+def subject(name: str, kind: str) -> Subject:
+    return Subject(name, kind)
 
 
 @functools.cache
-def outcome(name: str, kind: str, masked: bool) -> Outcome:
-    tested = subject(name, kind, masked)
+def outcome(name: str, kind: str) -> Outcome:
+    tested = subject(name, kind)
     return tested(tested.x)
 
 
@@ -103,9 +102,9 @@ def test_the_table_holds_every_norm() -> None:
     assert {name for name, _ in places()} == set(CASES)
 
 
-@pytest.mark.parametrize(("name", "kind", "masked"), USES)
-def test_forward_equals_the_reference(name: str, kind: str, masked: bool) -> None:
-    tested, got = subject(name, kind, masked), outcome(name, kind, masked)
+@pytest.mark.parametrize(("name", "kind"), places())
+def test_forward_equals_the_reference(name: str, kind: str) -> None:
+    tested, got = subject(name, kind), outcome(name, kind)
     trained, moved = tested.case.reference(tested.given(training=True))
     evaluated, _ = tested.case.reference(tested.given(training=False))
     _assert_close(got.trained, trained)
@@ -117,9 +116,9 @@ def test_forward_equals_the_reference(name: str, kind: str, masked: bool) -> Non
         assert np.array_equal(got.moved[statistic], tested.given(True).w[statistic].astype(np.float32))
 
 
-@pytest.mark.parametrize(("name", "kind", "masked"), USES)
-def test_backward_equals_finite_differences_of_the_reference(name: str, kind: str, masked: bool) -> None:
-    tested, got = subject(name, kind, masked), outcome(name, kind, masked)
+@pytest.mark.parametrize(("name", "kind"), places())
+def test_backward_equals_finite_differences_of_the_reference(name: str, kind: str) -> None:
+    tested, got = subject(name, kind), outcome(name, kind)
     given = tested.given(training=True)
 
     def loss(x: np.ndarray, w: Any) -> float:
@@ -132,11 +131,11 @@ def test_backward_equals_finite_differences_of_the_reference(name: str, kind: st
         _assert_close(gradient, expected, 10 * FLOAT32)
 
 
-@pytest.mark.parametrize(("name", "kind"), [place for place in MASKED if CASES[place[0]].masks])
-def test_masked_entries_affect_no_other(name: str, kind: str) -> None:
-    tested = subject(name, kind, True)
+@pytest.mark.parametrize("name", MASKED)
+def test_masked_entries_affect_no_other(name: str) -> None:
+    tested = subject(name, "sequence")
     disturbed = np.where(tested.mask[..., None], tested.x, 1000.0).astype(np.float32)
-    before, after = outcome(name, kind, True), tested(disturbed)
+    before, after = outcome(name, "sequence"), tested(disturbed)
     _assert_close(after.trained[tested.mask], before.trained[tested.mask].astype(np.float64))
     for statistic, value in before.moved.items():
         _assert_close(after.moved[statistic], value.astype(np.float64))
@@ -144,7 +143,7 @@ def test_masked_entries_affect_no_other(name: str, kind: str) -> None:
 
 @pytest.mark.parametrize(("name", "kind"), places())
 def test_constant_input_stays_finite(name: str, kind: str) -> None:
-    tested = subject(name, kind, False)
+    tested = subject(name, kind)
     for constant in (0.0, 3.0):
         got = tested(np.full_like(tested.x, constant))
         assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(got))
@@ -152,9 +151,9 @@ def test_constant_input_stays_finite(name: str, kind: str) -> None:
 
 # Keras turns a scalar variable into an array in a way that NumPy will drop.
 @pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
-@pytest.mark.parametrize(("name", "kind"), [place for place in places() if place[1] == "image"])
-def test_save_and_load(name: str, kind: str, tmp_path: Path) -> None:
-    case, x = CASES[name], inputs(kind)
+@pytest.mark.parametrize("name", list(CASES))
+def test_save_and_load(name: str, tmp_path: Path) -> None:
+    case, x = CASES[name], inputs("image")
     model = keras.Sequential([keras.Input(x.shape[1:]), layer_at(norm_of(case)), keras.layers.Flatten()])
     for variable, value in zip(model.variables, starting_values(case, model), strict=True):
         variable.assign(value)
@@ -176,7 +175,7 @@ def test_half_precision(name: str, half: str, tolerance: float) -> None:
     usual = keras.config.dtype_policy()
     keras.config.set_dtype_policy(f"mixed_{half}")
     try:
-        tested = Subject(name, "image", masked=False)
+        tested = Subject(name, "image")
     finally:
         keras.config.set_dtype_policy(usual)
     tested.x = (300 * tested.x).astype(jnp.dtype(half))
@@ -224,8 +223,8 @@ def test_numpy_backend_agrees(tmp_path: Path) -> None:
     found = np.load(tmp_path / "out.npz")
     assert set(found.files) == {f"{name}/{kind}/{mode}" for name, kind in places() for mode in ("train", "evaluate")}
     for name, kind in places():
-        _assert_close(found[f"{name}/{kind}/train"], outcome(name, kind, False).trained.astype(np.float64))
-        _assert_close(found[f"{name}/{kind}/evaluate"], outcome(name, kind, False).evaluated.astype(np.float64))
+        _assert_close(found[f"{name}/{kind}/train"], outcome(name, kind).trained.astype(np.float64))
+        _assert_close(found[f"{name}/{kind}/evaluate"], outcome(name, kind).evaluated.astype(np.float64))
 
 
 def _differences(f: Any, at: np.ndarray, step: float = 1e-5) -> np.ndarray:
