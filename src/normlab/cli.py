@@ -122,6 +122,31 @@ def run(
     _run_and_show(make_study(settings), out)
 
 
+@app.command("norms")
+def list_norms(name: Annotated[str | None, typer.Argument(help="Show this norm's formula and source.")] = None) -> None:
+    """List the norms: what each keeps per unit, whether it couples samples, its options; or show one of them."""
+    from rich.table import Table
+
+    from normlab.errors import require_known
+    from normlab.norms import NORMS
+
+    if name is not None:
+        require_known("norm", name, NORMS)
+        norm = NORMS[name]
+        options = ", ".join(f"{option} = {value}" for option, value in norm.options.items())
+        rows = {"formula": norm.formula, "keeps per unit": norm.per_unit, "options": options, "source": norm.source}
+        print(name, *(f"  {word}: {text}" for word, text in rows.items() if text), sep="\n")
+        return
+    table = Table()
+    table.add_column("name", no_wrap=True)
+    for heading in ("keeps per unit", "samples\ncoupled", "evaluation\ndiffers", "options"):
+        table.add_column(heading, overflow="fold")
+    for norm in NORMS.values():
+        flags = ["yes" if flag else "no" for flag in (norm.couples_samples, norm.differs_in_evaluation)]
+        table.add_row(norm.name, norm.per_unit, *flags, "\n".join(f"{k} {v}" for k, v in norm.options.items()))
+    Console().print(table)
+
+
 @data_app.command("list")
 def data_list(data_dir: DataDir = None) -> None:
     """List the named data sets and where each one is."""

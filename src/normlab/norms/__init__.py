@@ -1,64 +1,34 @@
-"""Normalization layers by name: one literal table, each entry a factory that builds with its defaults."""
+"""Normalization layers by name: one literal table. The layers themselves are in `normlab.norms.layers`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from normlab.norms.degenerate import check, check_model
+from normlab.norms.norm import Norm
+from normlab.norms.of_batches import BATCH_RENORM, CENTER_ONLY, FROZEN, GHOST, NOISY, POWER, PRECISE, SCALE_ONLY
+from normlab.norms.of_keras import BATCH, GROUP, INSTANCE, LAYER, NONE, RMS
+from normlab.norms.of_samples import DYT, EVO_S0, FRN, WEIGHT, WEIGHT_STANDARDIZATION
+from normlab.norms.own import own_norm
 
-if TYPE_CHECKING:
-    import keras
-
-
-@dataclass(frozen=True)
-class Norm:
-    """A named way to normalize, called once for every place in a network where it stands.
-
-    Attributes:
-        name: The name in `NORMS`.
-        build: Returns a new Keras layer with this norm's defaults; `name=` names the layer.
-        cancels_bias: Whether a constant added to the input cannot reach the output, so that the layer before needs no
-            bias. True where the mean over the batch or the features is subtracted.
-        formula: What the layer computes, in one line.
-        source: Where it comes from.
-    """
-
-    name: str
-    build: Callable[..., keras.layers.Layer]
-    cancels_bias: bool
-    formula: str
-    source: str
-
-    def __call__(self, name: str | None = None) -> keras.layers.Layer:
-        """Return a new layer, called `name` where one is given."""
-        return self.build(name=name)
-
-
-def _none(name: str | None = None) -> keras.layers.Layer:
-    import keras
-
-    return keras.layers.Identity(name=name)
-
-
-def _batch(name: str | None = None) -> keras.layers.Layer:
-    import keras
-
-    return keras.layers.BatchNormalization(name=name)
-
+__all__ = ["NORMS", "Norm", "check", "check_model", "own_norm"]
 
 NORMS = {
-    "none": Norm(
-        name="none",
-        build=_none,
-        cancels_bias=False,
-        formula="y = x",
-        source="the network without normalization",
-    ),
-    "batch": Norm(
-        name="batch",
-        build=_batch,
-        cancels_bias=True,
-        formula="y = gamma * (x - mean) / sqrt(variance + epsilon) + beta, moments over the mini-batch per unit",
-        source="Ioffe and Szegedy 2015, arXiv:1502.03167; Keras's BatchNormalization (momentum 0.99, epsilon 1e-3)",
-    ),
+    "none": NONE,
+    "batch": BATCH,
+    "layer": LAYER,
+    "group": GROUP,
+    "instance": INSTANCE,
+    "rms": RMS,
+    "ghost": GHOST,
+    "batch-renorm": BATCH_RENORM,
+    "weight": WEIGHT,
+    "weight-standardization": WEIGHT_STANDARDIZATION,
+    "dyt": DYT,
+    "frn": FRN,
+    "evo-s0": EVO_S0,
+    "scale-only": SCALE_ONLY,
+    "center-only": CENTER_ONLY,
+    "frozen": FROZEN,
+    "precise": PRECISE,
+    "noisy": NOISY,
+    "power": POWER,
 }

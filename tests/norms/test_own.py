@@ -1,0 +1,95 @@
+"""Norms of the user's own, from a file."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from normlab.errors import InputError
+from normlab.norms import Norm, own_norm
+
+SOURCE = '''
+import keras
+from normlab.norms import NORMS
+
+class Halved(keras.layers.Layer):
+    """y = x / divisor."""
+    cancels_bias = True
+    couples_samples = False
+
+    def __init__(self, divisor=2.0, **kwargs):
+        super().__init__(**kwargs)
+        self.divisor = divisor
+
+    def call(self, inputs):
+        return inputs / self.divisor
+
+def grouped(name=None, groups=2):
+    return keras.layers.GroupNormalization(groups=groups, name=name)
+
+def nameless():
+    return keras.layers.Identity()
+
+ready = NORMS["group"].with_options(groups=2)
+number = 3
+'''
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "my_norms.py"
+    path.write_text(SOURCE)
+    return path
+
+
+def test_a_class(file: Path) -> None:
+    norm = own_norm(f"{file}:Halved")
+    assert (norm.name, norm.options, norm.cancels_bias, norm.couples_samples) == (
+        "Halved",
+        {"divisor": 2.0},
+        True,
+        False,
+    )
+    assert norm.differs_in_evaluation  # unknown, so not taken for granted
+    layer = norm.with_options(divisor=4.0)(name="here")
+    assert layer.name == "here"
+    assert float(layer(np.array([8.0], np.float32))[0]) == 2.0
+
+
+def test_a_function_and_a_norm(file: Path) -> None:
+    assert own_norm(f"{file}:grouped").with_options(groups=4)(name="here").groups == 4
+    ready = own_norm(f"{file}:ready")
+    assert isinstance(ready, Norm)
+    assert ready.options["groups"] == 2
+
+
+@pytest.mark.parametrize(
+    ("reference", "message"),
+    [
+        ("{file}", "must be FILE.py:NAME"),
+        ("{file}:", "must be FILE.py:NAME"),
+        ("{file}:two words", "must be FILE.py:NAME"),
+        ("{file}.txt:Halved", "must be FILE.py:NAME"),
+        ("nowhere.py:Halved", "the file of a norm must exist, got nowhere.py"),
+        ("{file}:Third", "choose among Halved, grouped, nameless"),
+        ("{file}:number", "choose among Halved, grouped, nameless"),
+        ("{file}:nameless", "must take `name=`"),
+        ("{broken}:Halved", "must be Python"),
+    ],
+)
+def test_refusals(file: Path, reference: str, message: str) -> None:
+    broken = file.with_name("broken.py")
+    broken.write_text("class Halved(:\n")
+    with pytest.raises(InputError, match=re.escape(message)):
+        own_norm(reference.format(file=file, broken=broken))
+
+
+def test_wrong_options(file: Path) -> None:
+    norm = own_norm(f"{file}:Halved")
+    with pytest.raises(InputError, match="must be a known one, got factor; choose among divisor"):
+        norm.with_options(factor=2.0)
+    with pytest.raises(InputError, match="divisor must be of type float, got two; give one such as"):
+        norm.with_options(divisor="two")

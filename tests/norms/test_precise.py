@@ -1,0 +1,83 @@
+"""Precise statistics: those of the training set, to which running ones tend while the weights stand still."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+
+from normlab.errors import InputError
+from normlab.norms import NORMS
+from normlab.norms.precise import precise_statistics, recompute
+
+
+def _model(norm: str, num_norms: int = 1) -> keras.Model:
+    keras.utils.set_random_seed(0)
+    layers: list[keras.layers.Layer] = [keras.Input((5,))]
+    for number in range(num_norms):
+        layers += [keras.layers.Dense(7, use_bias=False), NORMS[norm](name=f"norm_{number}")]
+    return keras.Sequential(layers)
+
+
+def _data(count: int) -> np.ndarray:
+    draw = np.random.default_rng(0)
+    return (draw.normal(size=(count, 5)) * [1, 2, 3, 4, 5] + [5, 4, 3, 2, 1]).astype(np.float32)
+
+
+@pytest.mark.parametrize(("norm", "size"), [("precise", 20), ("precise", 32), ("batch", 100), ("noisy", 100)])
+def test_moments_of_all_samples_from_batches_of_any_size(norm: str, size: int) -> None:
+    """100 samples in batches of 32 leave 4: every batch counts by its samples."""
+    model, x = _model(norm), _data(100)
+    recompute(model, np.split(x, range(size, 100, size)))
+    before = np.asarray(model.layers[0](x), np.float64)
+    np.testing.assert_allclose(model.layers[1].moving_mean, before.mean(0), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(model.layers[1].moving_variance, before.var(0), rtol=1e-4)
+
+
+def test_running_statistics_reach_the_precise_ones_when_weights_stand_still() -> None:
+    model, batch = _model("precise", num_norms=2), _data(32)
+    precise = precise_statistics(
+        model, [v.value for v in model.trainable_variables], [v.value for v in model.non_trainable_variables], [batch]
+    )
+    distances = []
+    for _ in range(3):
+        for _ in range(200):
+            model(batch, training=True)
+        pairs = zip(model.non_trainable_variables, precise, strict=True)
+        distances.append(max(float(np.abs(np.asarray(a) - np.asarray(b)).max()) for a, b in pairs))
+    # Each 200 steps leave 0.99^200 = 0.134 of the distance.
+    np.testing.assert_allclose(np.divide(distances[1:], distances[:-1]), 0.99**200, rtol=0.02)
+
+
+def test_running_statistics_of_many_batches_come_near() -> None:
+    """The running variance is that within batches, smaller by one part in the batch size."""
+    model, x = _model("precise"), _data(2000)
+    batches = np.split(x, 50)
+    for _ in range(20):
+        for batch in batches:
+            model(batch, training=True)
+    layer = model.layers[1]
+    running = np.asarray(layer.moving_mean), np.asarray(layer.moving_variance)
+    recompute(model, batches)
+    deviation = np.sqrt(np.asarray(layer.moving_variance))
+    assert np.abs(running[0] - np.asarray(layer.moving_mean)).max() < 0.05 * deviation.max()
+    np.testing.assert_allclose(running[1] / np.asarray(layer.moving_variance), 1 - 1 / 40, atol=0.05)
+    assert (running[1] / np.asarray(layer.moving_variance)).mean() < 1
+
+
+def test_nothing_else_changes() -> None:
+    model = _model("precise", num_norms=2)
+    model.add(NORMS["ghost"](name="ghost"))
+    model.add(keras.layers.Dropout(0.5))
+    kept = {v.path: np.asarray(v) for v in model.variables if "norm_" not in v.path or "moving" not in v.path}
+    recompute(model, [_data(32)])
+    for variable in model.variables:
+        if variable.path in kept:
+            assert np.array_equal(kept[variable.path], variable)
+
+
+def test_refusals() -> None:
+    with pytest.raises(InputError, match="at least one batch"):
+        recompute(_model("precise"), [])
+    with pytest.raises(InputError, match="must have a batch norm"):
+        recompute(_model("layer"), [_data(32)])
