@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from normlab.errors import InputError, require_known
 from normlab.models import MODELS
-from normlab.norms import NORMS, Norm
+from normlab.norms import Norm
 from normlab.result import Result
 from normlab.study.design import Arm, Study, make_study
 from normlab.study.folders import new_folder
@@ -161,6 +161,6 @@ def _refuse_network_options(study: Study, has_options: bool) -> None:
 
 def _from_function(function: ModelFunction) -> ModelBuilder:
     def build(arm: Arm) -> keras.Model:
-        return function(NORMS[arm.norm])
+        return function(arm.build_norm())
 
     return build

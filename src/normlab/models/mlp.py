@@ -40,7 +40,8 @@ def mlp(
 ) -> keras.Model:
     """Build Flatten, then per width Dense → norm → activation, then Dense(num_outputs) that gives logits.
 
-    A Dense layer directly before a norm that subtracts a mean has no bias: the norm would cancel it.
+    A Dense layer directly before a norm that subtracts a mean has no bias: the norm would cancel it. A norm of weights
+    acts on the hidden Dense layers themselves.
 
     Args:
         norm: The norm; called once per place.
@@ -66,9 +67,8 @@ def mlp(
         layers.append(norm(name="norm_input"))
     for depth, width in enumerate(widths):
         use_bias = placement == "after" or not norm.cancels_bias
-        layers.append(
-            keras.layers.Dense(width, use_bias=use_bias, kernel_initializer=initializer, name=f"hidden_{depth}")
-        )
+        dense = keras.layers.Dense(width, use_bias=use_bias, kernel_initializer=initializer, name=f"hidden_{depth}")
+        layers.append(norm.wrap(dense))
         pair = [norm(name=f"norm_{depth}"), _activation(activation, depth)]
         layers.extend(pair if placement == "before" else reversed(pair))
     layers.append(keras.layers.Dense(num_outputs, name="head"))

@@ -32,10 +32,13 @@ def check(norm: Norm, sample_shape: Sequence[int | None], batch_size: int | None
 
 def check_model(norm: Norm, model: keras.Model, batch_size: int | None = None) -> None:
     """Raise `InputError` where a norm can't serve at one of its places in a built model, nested models included."""
+    if not norm.rules:
+        return
     kind = type(norm())
     for layer in model._flatten_layers(include_self=False):
         if type(layer) is kind and layer.built:
-            check(norm, tuple(layer.get_build_config()["input_shape"])[1:], batch_size)
+            built = layer.get_build_config() or {"input_shape": layer.input.shape}
+            check(norm, tuple(built["input_shape"])[1:], batch_size)
 
 
 def several_samples(norm: Norm, shape: Shape, batch_size: int | None) -> None:

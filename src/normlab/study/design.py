@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 
 from normlab.errors import InputError, require_known
 from normlab.models.mlp import ACTIVATIONS, INITIALIZERS, PLACEMENTS
-from normlab.norms import NORMS
+from normlab.norms import NORMS, Norm, own_norm
 from normlab.seeding import MAX_SEED
 
 # Eight pairs reach p = 2 / 2^8 = 0.008 in an exact two-sided sign-flip test: enough for a verdict at a shared rate when
@@ -50,7 +50,13 @@ class NetworkOptions(_Strict):
 
 
 class Arm(_Strict):
-    """One arm: a norm, a name for the records, and the network options in which it departs from the study's."""
+    """One arm: a norm, a name for the records, and the network options in which it departs from the study's.
+
+    Any further setting is an option of the norm: `norm = "group"`, `groups = 8`. The norm is a name in `NORMS`, or
+    FILE.py:NAME, a norm of the user's own.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
 
     norm: str
     name: str = ""
@@ -67,16 +73,31 @@ class Arm(_Strict):
 
     @model_validator(mode="after")
     def _named(self) -> Arm:
-        require_known("norm", self.norm, NORMS)
+        self.build_norm()
         if not self.name:
             object.__setattr__(self, "name", self.norm)
         if not self.name.isprintable():
             raise InputError("an arm's name must be one line of text", repr(self.name), "choose another name")
         return self
 
+    def build_norm(self) -> Norm:
+        """Return the arm's norm with its options; raises `InputError` for an unknown name or option."""
+        if ".py:" in self.norm:
+            found = own_norm(self.norm)
+        else:
+            require_known("norm", self.norm, NORMS)
+            found = NORMS[self.norm]
+        if found.recomputes:
+            raise InputError(
+                "a study can't recompute statistics over the training set before it evaluates",
+                f"the norm {self.norm}",
+                "use batch here, and normlab.norms.precise on the trained model",
+            )
+        return found.with_options(**(self.model_extra or {}))
+
     def network(self, study_options: NetworkOptions) -> NetworkOptions:
         """Return the study's network options with this arm's own in their place."""
-        own = self.model_dump(exclude={"norm", "name"}, exclude_none=True)
+        own = self.model_dump(include=set(NetworkOptions.model_fields), exclude_none=True)
         return NetworkOptions(**(study_options.model_dump() | own))
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from normlab.errors import InputError
 from normlab.models import MODELS
-from normlab.norms import NORMS
+from normlab.norms import check_model
 from normlab.study.cells import report_cells, tuning_cells
 from normlab.study.design import Arm, Study
 
@@ -48,12 +48,18 @@ def build_plans(study: Study, dataset: Dataset, build_model: ModelBuilder) -> di
     """Build every arm's model once.
 
     Raises:
-        InputError: If a model does not fit the data.
+        InputError: If a model does not fit the data, or a norm can't serve where it stands.
     """
     from normlab.train.blueprint import blueprint
 
+    num_samples = len(dataset.train)
+    batch_sizes = {study.batch_size, num_samples % study.batch_size or study.batch_size}
+
     def plan(arm: Arm) -> Blueprint:
-        return blueprint(lambda: fitting(build_model(arm), dataset))
+        built = blueprint(lambda: fitting(build_model(arm), dataset))
+        for size in batch_sizes:
+            check_model(arm.build_norm(), built.model, size)
+        return built
 
     return {arm.name: plan(arm) for arm in study.arms}
 
@@ -112,7 +118,7 @@ def named_model(study: Study, dataset: Dataset) -> ModelBuilder:
 
     def build(arm: Arm) -> keras.Model:
         options = arm.network(study.network).model_dump()
-        return builder(NORMS[arm.norm], dataset.input_shape, dataset.num_outputs, **options)
+        return builder(arm.build_norm(), dataset.input_shape, dataset.num_outputs, **options)
 
     return build
 
