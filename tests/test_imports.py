@@ -17,7 +17,7 @@ BASE = ("errors", "version")
 ALLOWED: dict[str, tuple[str, ...]] = {
     "errors": (),
     "version": (),
-    "norms": (),
+    "norms": BASE,
     "stats": (),
     "seeding": BASE,
     "data": ("norms", "seeding", *BASE),

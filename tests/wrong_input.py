@@ -165,7 +165,7 @@ WRONG: dict[str, tuple[tuple[str, ...], str, str, str]] = {
     "unknown setting of an arm": (
         ("unknown-arm.toml",),
         "every setting must be a known one",
-        "arms.1.width",
+        "width in an arm",
         "norm, name",
     ),
     "arms of one name in a file": (("twice.toml",), "arms must have different names", "['none', 'none']", "its own"),

@@ -68,7 +68,9 @@ def run(
     missing: Annotated[str | None, typer.Option(help="Missing values in a table: error, drop or mean.")] = None,
     split_seed: Annotated[int | None, typer.Option(help="Draws the split of data that come without parts.")] = None,
     model: Annotated[str | None, typer.Option(help="The network: mlp.")] = None,
-    arms: Annotated[str | None, typer.Option(help="Norms to compare, the baseline first. Default: none,batch.")] = None,
+    arms: Annotated[
+        str | None, typer.Option(help="Norms to compare, the baseline first; normlab norms lists them.")
+    ] = None,
     widths: Annotated[str | None, typer.Option(help="Units of the hidden layers. Default: 300,100.")] = None,
     activation: Annotated[str | None, typer.Option(help="Activation. Default: relu.")] = None,
     initializer: Annotated[str | None, typer.Option(help="Initializer of kernels. Default: he_normal.")] = None,

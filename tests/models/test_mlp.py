@@ -139,3 +139,10 @@ def test_wrong_options_are_refused(options: dict[str, Any], message: str) -> Non
 def test_networks_are_known_by_name() -> None:
     assert list(MODELS) == ["mlp"]
     assert MODELS["mlp"] is mlp
+
+
+def test_a_norm_of_weights_acts_on_the_hidden_layers_alone() -> None:
+    model = mlp(NORMS["weight"], (8,), 4, widths=(6, 6))
+    plain = mlp(NORMS["none"], (8,), 4, widths=(6, 6))
+    assert type(model.get_layer("head")) is type(plain.get_layer("head"))
+    assert type(model.get_layer("hidden_0")) is not type(plain.get_layer("hidden_0"))

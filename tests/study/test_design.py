@@ -20,7 +20,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "unknown option of an arm": (
         {"arms": ["none", {"norm": "batch", "width": 3}]},
-        r"got arms\.1\.width; choose among norm, name, widths,",
+        r"got width in an arm; choose among norm, name, widths,",
     ),
     "arm without a norm": ({"arms": ["none", {"name": "a"}]}, r"arms\.1\.norm must be given, got none; add"),
     "unknown norm": ({"arms": ["none", "bathc"]}, r"norm must be a known name, got 'bathc'; choose one of none, batch"),
@@ -157,3 +157,22 @@ def test_tuned_searches_the_optimizers_grid(optimizer: str) -> None:
     assert study.grid == OPTIMIZERS[optimizer].grid
     assert len(study.tuning_seed_list) == 3
     assert not set(study.tuning_seed_list) & set(study.report_seeds)
+
+
+def test_an_arm_takes_the_options_of_its_norm() -> None:
+    study = make_study({"arms": ["none", {"norm": "group", "groups": 4, "widths": [8]}]})
+    assert study.arms[1].build_norm().options["groups"] == 4
+    assert study.arms[1].network(study.network).widths == (8,)
+
+
+@pytest.mark.parametrize(
+    ("arm", "message"),
+    [
+        ({"norm": "group", "grops": 4}, r"known one, got grops in an arm; choose among .*groups"),
+        ({"norm": "precise"}, r"recompute statistics .* use batch here"),
+        ({"norm": "no_such_file.py:Mine"}, r"file of a norm must exist"),
+    ],
+)
+def test_an_arm_that_cannot_be_built_is_refused(arm: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        make_study({"arms": ["none", arm]})

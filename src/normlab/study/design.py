@@ -93,7 +93,12 @@ class Arm(_Strict):
                 f"the norm {self.norm}",
                 "use batch here, and normlab.norms.precise on the trained model",
             )
-        return found.with_options(**(self.model_extra or {}))
+        options = self.model_extra or {}
+        for option in options:
+            if option not in found.options:
+                known = ", ".join([*type(self).model_fields, *found.options])
+                raise InputError("every setting must be a known one", f"{option} in an arm", f"choose among {known}")
+        return found.with_options(**options)
 
     def network(self, study_options: NetworkOptions) -> NetworkOptions:
         """Return the study's network options with this arm's own in their place."""
