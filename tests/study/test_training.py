@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -98,3 +99,19 @@ def test_records_hold_what_was_measured() -> None:
     began = hashlib.sha256(b"kernel" + np.float32(1).tobytes()).hexdigest()
     assert (row["diverged"], row["diverged_step"], row["initial_hash"]) == (True, 4, began)
     assert runs.filter(pl.col("rate") < 0.3)["diverged_step"].null_count() == 4
+
+
+def test_a_divergence_after_many_rows_is_recorded() -> None:
+    """A hundred rows without one must not settle what type the column has."""
+    notes: list[tuple[Any, ...]] = []
+    study = make_study({"epochs": 60, "batch_size": 4, "rates": 0.1})
+    laboratory = Laboratory({arm: _Late(arm, notes) for arm in ("none", "batch")}, ["kernel"], 3, "map", {})  # type: ignore[dict-item]
+    _, runs = train_chunk(laboratory, study, DATASET, Chunk("report", 5, CELLS), lambda arm, epoch: None)
+    assert runs["diverged_step"].to_list() == [None, None, 177] * 2
+
+
+class _Late(_Noting):
+    def train(self, state: _State, orders: list[np.ndarray]) -> tuple[_State, EpochRecord]:
+        after, record = super().train(state, orders)
+        late = 177 if state.epoch == 59 else 0
+        return after, dataclasses.replace(record, diverged_step=np.array([0, 0, late]))

@@ -143,8 +143,9 @@ def _run_frame(
     hashes: dict[tuple[str, int], dict[str, str]],
 ) -> pl.DataFrame:
     """Return one row per run: its last epoch, its test results, its total seconds, and what proves the pairing."""
-    seconds = pl.DataFrame(rows).group_by("run").agg(pl.col("seconds").sum())
-    seconds_of = dict(seconds.iter_rows())
+    seconds_of: dict[str, float] = {}
+    for row in rows:
+        seconds_of[row["run"]] = seconds_of.get(row["run"], 0.0) + row["seconds"]
     last = {row["run"]: row for row in rows if row["epoch"] == study.epochs}
     runs = []
     for arm, (losses, accuracies) in tested.items():
