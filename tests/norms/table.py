@@ -18,6 +18,20 @@ UNITS = 8
 INPUTS = {"dense": (12, UNITS), "image": (6, 3, 3, UNITS), "sequence": (6, 5, UNITS)}
 # Noise of amount zero leaves batch norm; the noise itself has a test of its own.
 SILENT = {"mean_limit": 0.0, "scale_limit": 1.0, "mean_jitter": 0.0, "scale_jitter": 0.0}
+# A value unlike the default for every option that does not add noise.
+UNUSUAL = {
+    "momentum": 0.7,
+    "epsilon": 0.02,
+    "groups": 2,
+    "ghost_batch_size": 5,
+    "r_max": 2.0,
+    "d_max": 1.0,
+    "warm_up_steps": 1,
+    "r_steps": 30,
+    "d_steps": 20,
+    "freeze_step": 40,
+    "alpha": 0.7,
+}
 
 
 @dataclass(frozen=True)

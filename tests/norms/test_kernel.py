@@ -12,8 +12,7 @@ from tests.norms.table import inputs
 
 NAMES = [name for name, norm in NORMS.items() if norm.wrapper]
 WRAPPED = {
-    "Dense": lambda: keras.layers.Dense(6, activation="relu"),
-    "Conv1D": lambda: keras.layers.Conv1D(6, 3),
+    "Conv1D": lambda: keras.layers.Conv1D(6, 3, activation="relu"),
     "Conv2D": lambda: keras.layers.Conv2D(6, 2, strides=2, padding="same", use_bias=False),
     "Conv2D in groups": lambda: keras.layers.Conv2D(6, 2, groups=2),
     "DepthwiseConv2D": lambda: keras.layers.DepthwiseConv2D(2, depth_multiplier=2),

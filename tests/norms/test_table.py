@@ -17,7 +17,7 @@ import pytest
 
 from normlab.norms import NORMS
 from tests.norms.reference import Given
-from tests.norms.table import CASES, call, inputs, layer_at, mask_for, norm_of, places, starting_values
+from tests.norms.table import CASES, SILENT, UNUSUAL, call, inputs, layer_at, mask_for, norm_of, places, starting_values
 
 ROOT = Path(__file__).resolve().parents[2]
 # Rounding of float32 in sums over some hundred terms, relative to the largest entry.
@@ -154,13 +154,17 @@ def test_constant_input_stays_finite(name: str, kind: str) -> None:
 @pytest.mark.parametrize("name", list(CASES))
 def test_save_and_load(name: str, tmp_path: Path) -> None:
     case, x = CASES[name], inputs("image")
-    model = keras.Sequential([keras.Input(x.shape[1:]), layer_at(norm_of(case)), keras.layers.Flatten()])
+    options = {option: {**UNUSUAL, **SILENT}[option] for option in NORMS[case.norm].options}
+    norm = NORMS[case.norm].with_options(**options)
+    model = keras.Sequential([keras.Input(x.shape[1:]), layer_at(norm), keras.layers.Flatten()])
     for variable, value in zip(model.variables, starting_values(case, model), strict=True):
         variable.assign(value)
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")  # in safe mode
     assert type(loaded.layers[0]) is type(model.layers[0])
-    assert loaded.layers[0].get_config() == model.layers[0].get_config()
+    config = loaded.layers[0].get_config()
+    assert config == model.layers[0].get_config()
+    assert {option: config[option] for option in options} == options
     for training in (False, True):
         assert np.array_equal(loaded(x, training=training), model(x, training=training))
     for before, after in zip(model.variables, loaded.variables, strict=True):
