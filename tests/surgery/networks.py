@@ -52,7 +52,7 @@ def residual() -> keras.Model:
     x = keras.ops.relu(x)
     x = L.Concatenate()([L.GlobalAveragePooling2D()(x), L.GlobalMaxPooling2D()(x)])
     x = L.BatchNormalization(center=False, name="head_norm")(x)
-    return keras.Model(inputs, Dense(3, activation="softmax", name="head")(x))
+    return keras.Model(inputs, Dense(3, name="head")(x))
 
 
 def sequential() -> keras.Model:
@@ -116,7 +116,8 @@ def shared() -> keras.Model:
     )
     dense, norm = Dense(4, name="dense"), L.BatchNormalization(name="dense_norm")
     left, right = keras.Input((4,), name="left"), keras.Input((4,), name="right")
-    ends = [tower(L.ReLU()(norm(dense(side)))) for side in (left, right)]
+    common = L.BatchNormalization(name="common_norm")  # shared behind layers that are not
+    ends = [common(Dense(5, name=f"own_{n}")(tower(L.ReLU()(norm(dense(x)))))) for n, x in enumerate((left, right))]
     return keras.Model({"left": left, "right": right}, Dense(2, name="head")(L.Concatenate()(ends)))
 
 
@@ -193,7 +194,7 @@ NETWORKS = {
         },
         {"padded_norm": "pads"},
     ),
-    "shared": Network(shared, {"tower/deep_norm": "tower/deep"}, {"dense_norm": "shared"}),
+    "shared": Network(shared, {"tower/deep_norm": "tower/deep"}, {"dense_norm": "shared layer", "common_norm": "shared layer"}),
     "nested": Network(
         nested, {"trunk/block/inner_norm": "trunk/block/inner", "embedding": "project"}, {"trunk/edge_norm": "nested"}
     ),

@@ -12,7 +12,6 @@ from normlab.errors import InputError
 from normlab.surgery import Folded, fold
 from normlab.surgery.copying import arrays_of
 from normlab.surgery.graph import calls
-from normlab.surgery.proof import TOLERANCE
 from tests.surgery.networks import NETWORKS, Conv2D, Dense, L, outputs, samples, sequential, trained
 
 
@@ -24,7 +23,7 @@ def case(request: pytest.FixtureRequest) -> tuple[str, keras.Model, Folded]:
 
 def test_the_folded_model_computes_the_same(case: tuple[str, keras.Model, Folded]) -> None:
     name, model, folded = case
-    tolerance = 5e-3 if name == "half" else TOLERANCE  # here the two are compared in float16
+    tolerance = 5e-3 if name == "half" else 1e-4  # here the two are compared in float16
     inputs = samples(model, seed=8)
     for expected, found in zip(outputs(model, inputs), outputs(folded.model, inputs), strict=True):
         assert np.ptp(expected) > 0
@@ -54,7 +53,7 @@ def test_random_and_real_input_are_in_the_proof(case: tuple[str, keras.Model, Fo
     names = [row.inputs for row in folded.differences]
     assert names[:2] == ["random", "data"]
     assert [row.samples for row in folded.differences[:2]] == [16, 11]
-    assert all(0 <= row.relative <= TOLERANCE for row in folded.differences)
+    assert all(0 <= row.relative <= 1e-4 for row in folded.differences)
     assert f"{folded.differences[0].largest:.1e}" in str(folded)
 
 

@@ -136,7 +136,7 @@ def test_a_missing_bias_is_noted_where_the_new_norm_does_not_stand_in_for_it() -
 
 def test_shared_layers_stay_shared_and_names_of_outputs_stay() -> None:
     swapped = swap(shared(), LAYER).model
-    assert len(_norm_paths(swapped)) == 2
+    assert len(_norm_paths(swapped)) == 3
     assert sorted(tensor.name for tensor in swapped.inputs) == ["left", "right"]
     bare = swap(nested(), "none").model
     assert bare.output_names == nested().output_names

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 import zipfile
 from pathlib import Path
@@ -57,10 +58,9 @@ def open_model(path: Path) -> keras.Model:
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except _UNREADABLE as error:
-        reason = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
         raise InputError(
-            f"{path} must be a model that Keras opens in safe mode, with layers of Keras or normlab alone",
-            f"{type(error).__name__}: {reason}",
+            f"{path} must be a whole model that Keras opens in safe mode, with layers of Keras or normlab alone",
+            f"{type(error).__name__}: {_reason(error)}",
             "for a model with code of your own, use normlab.surgery from Python",
         ) from error
 
@@ -90,3 +90,10 @@ def open_inputs(path: Path, model: keras.Model) -> list[np.ndarray]:
         wanted = ", ".join(names) if len(names) > 1 else f"{names[0]}, or one of {', '.join(_INPUT_NAMES)}"
         raise InputError(f"{path} must hold the model's inputs", ", ".join(arrays) or "no array", f"save {wanted}")
     return [arrays[found]]
+
+
+def _reason(error: Exception) -> str:
+    """Return the sentence that names the cause; Keras wraps it in the whole configuration of the model."""
+    text = " ".join(str(error).split())
+    unknown = re.search(r"Could not locate (class|function) '[^']*'", text)
+    return unknown[0] if unknown else text.split(". ")[0].rstrip(".")

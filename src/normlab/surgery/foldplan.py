@@ -122,7 +122,7 @@ def _plan_graph(model: keras.Model, prefix: str, context: _Context, done: set[in
             _plan_graph(layer, f"{path}/", context, done)
         elif isinstance(layer, context.kinds):
             into, reason = _decide(call, graph, context, pairs, forced)
-            context.plan.folds.append(Fold(path, into and f"{prefix}{into}", reason, layer.count_params()))
+            context.plan.folds.append(Fold(path, into and f"{prefix}{into}", reason, call.layer.count_params()))
         else:
             for inner in norms_inside(layer, context.kinds):
                 reason = f"inside {path} of class {type(layer).__name__}"

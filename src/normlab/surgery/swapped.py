@@ -43,10 +43,10 @@ class Swapped:
     def table(self) -> Table:
         """Return the changes as a table for a rich console."""
         rows = [
-            (row.layer, row.old or "-", row.new or "-", str(row.parameters_before), str(row.parameters_after), row.note)
+            (row.layer, row.old or "-", row.new or "-", f"{row.parameters_before} → {row.parameters_after}", row.note)
             for row in self.changes
         ]
-        return table(("layer", "old norm", "new norm", ">parameters before", ">after", "note"), rows)
+        return table(("layer", "old norm", "new norm", ">parameters", "note"), rows)
 
     def __str__(self) -> str:
         """Return the table of changes as text."""

@@ -13,15 +13,15 @@ _TEXT_WIDTH = 120
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
-    """Return a table; a header that starts with ">" heads a column of numbers, set flush right."""
+    """Return a table; a header with ">" in front heads a column of numbers; the first column is never folded."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     made = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for header in headers:
-        is_number = header.startswith(">")
-        made.add_column(header.removeprefix(">"), justify="right" if is_number else "left", overflow="fold")
+    for number, header in enumerate(headers):
+        justify = "right" if header.startswith(">") else "left"
+        made.add_column(header.removeprefix(">"), justify=justify, overflow="fold", no_wrap=number == 0)
     for row in rows:
         made.add_row(*map(Text, row))  # as Text, so that brackets in a layer's name are no markup
     return made
