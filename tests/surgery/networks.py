@@ -194,7 +194,9 @@ NETWORKS = {
         },
         {"padded_norm": "pads"},
     ),
-    "shared": Network(shared, {"tower/deep_norm": "tower/deep"}, {"dense_norm": "shared layer", "common_norm": "shared layer"}),
+    "shared": Network(
+        shared, {"tower/deep_norm": "tower/deep"}, {"dense_norm": "shared layer", "common_norm": "shared layer"}
+    ),
     "nested": Network(
         nested, {"trunk/block/inner_norm": "trunk/block/inner", "embedding": "project"}, {"trunk/edge_norm": "nested"}
     ),

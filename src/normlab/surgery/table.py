@@ -20,8 +20,12 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
 
     made = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for number, header in enumerate(headers):
-        justify = "right" if header.startswith(">") else "left"
-        made.add_column(header.removeprefix(">"), justify=justify, overflow="fold", no_wrap=number == 0)
+        made.add_column(
+            header.removeprefix(">"),
+            justify="right" if header.startswith(">") else "left",
+            overflow="fold",
+            no_wrap=number == 0,
+        )
     for row in rows:
         made.add_row(*map(Text, row))  # as Text, so that brackets in a layer's name are no markup
     return made
