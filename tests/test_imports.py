@@ -23,6 +23,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "data": ("norms", "seeding", *BASE),
     "models": ("norms", "seeding", *BASE),
 }
+ALLOWED["surgery"] = ("data", "norms", "seeding", *BASE)
 ALLOWED["train"] = ("models", "data", "norms", "seeding", *BASE)
 ALLOWED["probes"] = ALLOWED["train"]
 ALLOWED["study"] = ("train", "probes", "stats", *ALLOWED["train"])
@@ -31,7 +32,7 @@ ALLOWED["replicate"] = ("study", *ALLOWED["study"])
 ALLOWED["result"] = ("report", "replicate", *ALLOWED["report"])
 ALLOWED["compare"] = ("result", *ALLOWED["result"])
 ALLOWED["terminal"] = ("compare", *ALLOWED["compare"])
-ALLOWED["cli"] = ("terminal", *ALLOWED["terminal"])
+ALLOWED["cli"] = ("terminal", "surgery", *ALLOWED["terminal"])
 ALLOWED["__init__"] = ("compare", *ALLOWED["compare"])
 ALLOWED["__main__"] = ("cli",)
 FILES = sorted(SOURCE.rglob("*.py"))

@@ -52,6 +52,7 @@ def open_model(path: Path) -> keras.Model:
     os.environ.setdefault("KERAS_BACKEND", "jax")  # the backend that comes with normlab; surgery works on any
     import keras
 
+    import normlab.norms.layers  # noqa: F401  # registers the classes, so that files that hold them open
     from normlab.surgery.kinds import norm_classes
 
     norm_classes()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from normlab.errors import InputError
+from normlab.norms import check
 
 if TYPE_CHECKING:
     from normlab.norms import Norm
@@ -34,6 +35,7 @@ def require_fit(norm: Norm, place: str, shape: Sequence[int | None]) -> None:
     channels = shape[-1]
     if channels is None:
         raise InputError("a norm needs a known number of channels", f"shape {tuple(shape)} at {place}", "fix that size")
+    check(norm, tuple(shape)[1:])
     spatial = [min(size or _LARGEST_SPATIAL_SIZE, _LARGEST_SPATIAL_SIZE) for size in shape[1:-1]]
     rng = np.random.default_rng(0)
     first, second = rng.standard_normal((2, _NUM_SAMPLES, *spatial, channels)).astype("float32")
