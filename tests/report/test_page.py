@@ -149,6 +149,12 @@ def test_the_answer_is_the_primary_comparison(make_records, tuned_page: str) -> 
     assert "points lower than none" in found[2]
 
 
+def test_every_arm_gets_its_answer(make_records) -> None:
+    page = render_page(make_records(arms=("none", "batch", "layer")))
+    answers = re.findall(r'<p class="answer"><span class="badge (\w+)">.*?</span> (\w+) reaches', page)
+    assert answers == [("better", "batch"), ("better", "layer")]
+
+
 def test_a_rate_at_the_edge_is_warned_of(tuned: Records, tuned_page: str) -> None:
     summary = copy.deepcopy(tuned.summary)
     assert "edge of the grid" not in tuned_page

@@ -13,7 +13,6 @@ from normlab.report.quantities import (
     shown,
     shown_p,
     shown_rate,
-    shown_with_spread,
     value_scale,
 )
 
@@ -52,11 +51,6 @@ def test_differences_of_accuracies_are_points_and_signed() -> None:
 def test_numbers_side_by_side_share_unit_and_decimals() -> None:
     scale = value_scale("seconds_per_step", [0.0013, 0.000061])
     assert [scale.quantity(value) for value in (0.0013, 0.000061)] == ["1.30 ms", "0.06 ms"]
-
-
-def test_a_spread_is_written_in_the_unit_of_its_mean() -> None:
-    assert shown_with_spread("test_accuracy", 0.9731, 0.0012) == "97.31 ± 0.12 %"
-    assert shown_with_spread("test_loss", 0.25, None) == "0.250"
 
 
 def test_p_values_and_rates() -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
 
 from normlab.errors import InputError
 from normlab.models import mlp
-from normlab.norms import NORMS
+from normlab.norms import NORMS, own_norm
 from normlab.train.blueprint import blueprint, shared_paths
 from normlab.train.initial import InitialValues, run_digest
 
@@ -147,3 +149,16 @@ def test_a_random_initializer_without_a_seed_is_refused() -> None:
     plan = blueprint(lambda: keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, kernel_initializer=draw)]))
     with pytest.raises(InputError, match=r"random initializer must take a seed.*got draw at .*kernel"):
         InitialValues().stacked(plan, plan.model.trainable_variables, [0])
+
+
+def test_the_digest_tells_a_changed_norm_of_the_users_own_apart(tmp_path: Path) -> None:
+    digests = []
+    for factor in (2.0, 2.0, 3.0):
+        file = tmp_path / "mine.py"
+        file.write_text(
+            "import keras\n\nclass Mine(keras.layers.Layer):\n"
+            f"    def call(self, x):\n        return scaled(x)\n\ndef scaled(x):\n    return x * {factor}\n"
+        )
+        norm = own_norm(f"{file}:Mine")
+        digests.append(blueprint(lambda norm=norm: mlp(norm, (6,), 3, widths=(4,))).digest())
+    assert digests[0] == digests[1] != digests[2]

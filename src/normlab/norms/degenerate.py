@@ -41,6 +41,11 @@ def check_model(norm: Norm, model: keras.Model, batch_size: int | None = None) -
             check(norm, tuple(built["input_shape"])[1:], batch_size)
 
 
+def needs_several_samples(norm: Norm) -> bool:
+    """Return whether a training batch of one sample is a degenerate use of the norm, wherever it stands."""
+    return several_samples in norm.rules or several_samples_per_ghost in norm.rules
+
+
 def several_samples(norm: Norm, shape: Shape, batch_size: int | None) -> None:
     """Moments over the batch need more than one sample."""
     if batch_size == 1:

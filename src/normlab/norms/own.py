@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import inspect
 import sys
@@ -53,16 +54,24 @@ def own_norm(reference: str) -> Norm:
 
 def _loaded(path: Path) -> ModuleType:
     """Run a file as a module; what its own code raises passes through, with its traceback."""
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None or not path.is_file():
+    if not path.is_file():
         raise InputError("the file of a norm must exist", str(path), "check its path")
+    # The name tells files of one name apart, and a file from what it was before it was changed.
+    name = f"{path.stem}_{hashlib.sha256(str(path.resolve()).encode() + path.read_bytes()).hexdigest()[:8]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None  # the name ends in .py
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses and Keras's saving look a class's module up by name
     try:
-        # Dataclasses and Keras's saving look a class's module up by name.
-        sys.modules.setdefault(spec.name, module)
         spec.loader.exec_module(module)
-    except (SyntaxError, UnicodeDecodeError) as error:
-        raise InputError("the file of a norm must be Python", f"{path}: {error}", "mend that line") from None
+    except BaseException as error:
+        del sys.modules[name]
+        if isinstance(error, SyntaxError | UnicodeDecodeError):
+            raise InputError("the file of a norm must be Python", f"{path}: {error}", "mend that line") from None
+        raise
     return module
 
 

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from normlab.report.markup import MINUS
+
 Kind = Literal["share", "plain", "epochs", "steps", "seconds", "count", "bytes"]
 
-MINUS = "\N{MINUS SIGN}"
 MISSING = "\N{EN DASH}"
 
 KINDS: dict[str, Kind] = {
@@ -105,15 +106,6 @@ def difference_scale(metric: str, values: Sequence[float | None]) -> Scale:
 def shown(metric: str, value: float | None) -> str:
     """Return one value of a metric with its unit, such as `97.31 %` or `4.20 s`."""
     return value_scale(metric, [value]).quantity(value)
-
-
-def shown_with_spread(metric: str, mean: float | None, deviation: float | None) -> str:
-    """Return `mean ± deviation`, in one unit; the mean alone if there is no deviation."""
-    if mean is None or deviation is None:
-        return shown(metric, mean)
-    scale = value_scale(metric, [mean])
-    spread = f"{scale.number(mean)} ± {scale.number(deviation)}"
-    return f"{spread} {scale.unit}".rstrip()
 
 
 def shown_p(p_value: float | None) -> str:

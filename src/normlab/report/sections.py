@@ -25,15 +25,16 @@ _LONG = 12
 
 
 def answer_section(records: Records) -> str:
-    """Return the verdict on the primary comparison in one sentence, then all verdicts at that rate in short."""
+    """Return the verdict on the primary metric in one sentence per arm, then all verdicts at that rate in short."""
     summary = records.summary
     primary = summary["primary"]
-    main = next(row for row in summary["comparisons"] if all(row[name] == primary[name] for name in primary))
+    wanted = {name: primary[name] for name in ("metric", "rate")}
+    answers = [row for row in summary["comparisons"] if all(row[name] == wanted[name] for name in wanted)]
     shown = [row for row in summary["comparisons"] if row["rate"] == primary["rate"]]
     return section(
         "answer",
         "Answer",
-        f'<p class="answer">{badge(main["verdict"]).source} {text(sentence(main))}</p>',
+        "\n".join(f'<p class="answer">{badge(row["verdict"]).source} {text(sentence(row))}</p>' for row in answers),
         _matrix(
             records,
             comparison_rows(shown),

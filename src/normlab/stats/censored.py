@@ -9,8 +9,11 @@ from numpy.typing import ArrayLike, NDArray
 def restrict(times: ArrayLike, horizon: float) -> NDArray[np.float64]:
     """Return min(time, horizon) for every time, in the same unit and shape.
 
-    An infinite time (never reached) counts as the horizon. Every run must have been watched up to the horizon, or
-    up to its target; runs that were stopped before either give a mean that is too small.
+    An infinite time (never reached) counts as the horizon. The mean over runs is the restricted mean time: the area
+    under the share of runs not there yet, up to the horizon. Every run must have been watched up to the horizon, or up
+    to its target; runs that were stopped before either give a mean that is too small.
+
+    Source: Royston and Parmar 2013, BMC Medical Research Methodology 13, 152.
 
     Raises:
         ValueError: If a time is negative or NaN, or the horizon is not positive and finite.
@@ -21,17 +24,3 @@ def restrict(times: ArrayLike, horizon: float) -> NDArray[np.float64]:
     if not np.all(array >= 0):
         raise ValueError("times must be zero, positive or infinite (never reached), got a negative time or NaN.")
     return np.minimum(array, horizon)
-
-
-def restricted_mean(times: ArrayLike, horizon: float) -> float:
-    """Return the mean of min(time, horizon): the area under the share of runs not there yet, up to the horizon.
-
-    Source: Royston and Parmar 2013, BMC Medical Research Methodology 13, 152.
-
-    Raises:
-        ValueError: If there is no time, or as `restrict`.
-    """
-    restricted = restrict(times, horizon)
-    if restricted.size == 0:
-        raise ValueError("times must hold at least one time, got none.")
-    return float(restricted.mean())

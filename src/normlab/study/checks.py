@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from normlab.errors import InputError
+from normlab.norms import needs_several_samples
 from normlab.study.design import Study
 
 if TYPE_CHECKING:
@@ -21,12 +22,12 @@ def check(study: Study, dataset: Dataset) -> None:
             "choose a smaller --batch-size",
         )
     rest = num_samples % study.batch_size
-    with_batch = [arm.name for arm in study.arms if arm.norm == "batch"]
-    if with_batch and 1 in (rest, study.batch_size):
+    coupled = [arm for arm in study.arms if needs_several_samples(arm.build_norm())]
+    if coupled and 1 in (rest, study.batch_size):
         what = "a batch of one" if study.batch_size == 1 else f"a last batch of one ({num_samples} samples)"
         raise InputError(
-            f"batch norm (arm {with_batch[0]}) needs at least two samples in every training batch: over one it gives "
-            "beta whatever the input",
+            f"{coupled[0].norm} norm (arm {coupled[0].name}) needs at least two samples in every training batch: over "
+            "one, its moments are those of the sample alone",
             f"batch size {study.batch_size} with {what}",
             f"choose another --batch-size, such as {_batch_size_without_single(num_samples, study.batch_size)}",
         )

@@ -7,7 +7,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from normlab.errors import InputError, require_known
 from normlab.models.mlp import ACTIVATIONS, INITIALIZERS, PLACEMENTS
@@ -66,6 +75,8 @@ class Arm(_Strict):
     input_norm: bool | None = None
     placement: str | None = None
 
+    _norm: Norm = PrivateAttr()
+
     @model_validator(mode="before")
     @classmethod
     def _from_name(cls, given: Any) -> Any:
@@ -73,7 +84,7 @@ class Arm(_Strict):
 
     @model_validator(mode="after")
     def _named(self) -> Arm:
-        self.build_norm()
+        self._norm = self._resolve()
         if not self.name:
             object.__setattr__(self, "name", self.norm)
         if not self.name.isprintable():
@@ -81,7 +92,11 @@ class Arm(_Strict):
         return self
 
     def build_norm(self) -> Norm:
-        """Return the arm's norm with its options; raises `InputError` for an unknown name or option."""
+        """Return the arm's norm with its options."""
+        return self._norm
+
+    def _resolve(self) -> Norm:
+        """Find the norm and set its options, once: the file of a user's own norm runs here."""
         if ".py:" in self.norm:
             found = own_norm(self.norm)
         else:

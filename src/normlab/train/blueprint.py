@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import re
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -47,8 +49,8 @@ class Blueprint:
         }
 
     def digest(self) -> str:
-        """Return a sha256 of the network: every layer's class and settings, and the values it was given."""
-        layers = [[type(layer).__name__, _settings(layer)] for layer in self.model._flatten_layers()]
+        """Return a sha256 of the network: every layer's class and settings, a user's layer's source; values given."""
+        layers = [[type(x).__name__, _settings(x), _source(type(x))] for x in self.model._flatten_layers()]
         text = json.dumps(layers, sort_keys=True, default=str)
         text = re.sub(r" at 0x[0-9a-f]+", "", text)  # where an object is in memory says nothing about it
         for automatic, canonical in self.names.items():
@@ -145,6 +147,20 @@ def _settings(layer: Any) -> Any:
         return layer.get_config()
     except NotImplementedError:
         return None
+
+
+def _source(layer_class: type) -> str:
+    """Return the source that a layer of the user's own comes from; Keras and normlab are told by versions and hashes.
+
+    It is the whole file, since a layer may call what stands beside it; of a script that is being run, the class.
+    """
+    module = layer_class.__module__
+    if module.partition(".")[0] in ("keras", "normlab"):
+        return ""
+    try:
+        return inspect.getsource(layer_class if module == "__main__" else sys.modules[module])
+    except (OSError, TypeError):  # typed at a prompt
+        return layer_class.__qualname__
 
 
 def _snake_case(name: str) -> str:
