@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from normlab import cli
+from normlab.cli import replicate
 from normlab.report.words import sentence
 from normlab.study import execute
 from normlab.terminal import answers
@@ -137,7 +137,7 @@ def test_the_replication_ends_in_1_where_a_figure_lies_too_far(
         for arm, figures in PUBLISHED.items()
         for noise in (-0.01, 0.0, 0.01)
     ]
-    monkeypatch.setattr(cli, "_run_and_show", lambda study, out: SimpleNamespace(runs=pl.DataFrame(rows)))
+    monkeypatch.setattr(replicate, "run_and_show", lambda study, out: SimpleNamespace(runs=pl.DataFrame(rows)))
     ended = command("replicate", "notebook", "--seeds", "3")
     assert ended.status == status
     assert ("not all lie" in " ".join(ended.out.split())) == bool(status)

@@ -161,11 +161,11 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "model name": ({"model": "mpl"}, r"model must be a known name, got 'mpl'; choose one of mlp"),
     "network options with a function": (
         {"model": network, "network": {"widths": (8,)}},
-        r"a model function must be the whole network, got network options; leave them out",
+        r"a model function must be the whole network, got the network options widths; leave them out",
     ),
     "options of an arm with a function": (
         {"model": network, "arms": ["none", {"norm": "batch", "activation": "tanh"}]},
-        r"the whole network, got options of the arm batch",
+        r"every setting must be a known one, got activation in an arm; choose among norm, name, ",
     ),
     "data of another type": ({"data": 3}, r"data must be a name, a path, a pair"),
     "nan in data": (

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from normlab.errors import InputError, require_known
+from normlab.errors import InputError
 from normlab.models import MODELS
 from normlab.norms import Norm
 from normlab.result import Result
-from normlab.study.design import Arm, Study, make_study
+from normlab.study.design import FUNCTION, Arm, Study, make_study
 from normlab.study.folders import new_folder
 from normlab.study.progress import Progress, ignore_progress
 
@@ -58,7 +58,7 @@ def compare(
         target: Target column of a table.
         missing: What is done about missing values in a table: refuse (`error`), `drop` rows, or fill (`mean`).
         split_seed: Draws the split of data that come without parts.
-        network: Options of `mlp`: widths, activation, initializer, input_norm, placement.
+        network: Options of the named network; `normlab models` lists them.
         optimizer: `sgd`, `momentum`, `adam` or `adamw`.
         rates: `"tuned"`, a learning rate, or several, of which the first is the one that the answer is about.
         seeds: Pairs reported on.
@@ -73,9 +73,11 @@ def compare(
     Raises:
         InputError: If an argument breaks a rule; nothing is trained then.
     """
+    if not isinstance(model, str) and not callable(model):
+        raise InputError("model must be a name or a function", type(model).__name__, f"use one of {', '.join(MODELS)}")
     settings = {
         "data": data if isinstance(data, str) else str(data) if isinstance(data, Path) else "arrays",
-        "model": model if isinstance(model, str) else "function",
+        "model": model if isinstance(model, str) else FUNCTION,
         "arms": arms,
         "data_dir": data_dir,
         "target": target,
@@ -91,10 +93,7 @@ def compare(
         "margin": margin,
         "reach": reach,
     }
-    study = make_study(settings)
-    if callable(model):
-        _refuse_network_options(study, bool(network))
-    return run_study(study, out=out, watch=watch, data=data, model=model)
+    return run_study(make_study(settings), out=out, watch=watch, data=data, model=model)
 
 
 def run_study(
@@ -110,19 +109,13 @@ def run_study(
     Raises:
         InputError: As `compare`.
     """
-    model = study.model if model is None else model
-    if isinstance(model, str):
-        require_known("model", model, MODELS)
-    elif not callable(model):
-        raise InputError("model must be a name or a function", type(model).__name__, f"use one of {', '.join(MODELS)}")
-
     dataset = prepare_training(study, data)
     from normlab.study.execute import execute
     from normlab.study.laboratory import named_model
     from normlab.study.store import Store
 
     folder = Path(out) if out is not None else new_folder(dataset.name, study.model)
-    builder = named_model(study, dataset) if isinstance(model, str) else _from_function(model)
+    builder = _from_function(model) if callable(model) else named_model(study, dataset)
     execute(study, dataset, builder, Store(folder), watch=watch)
     result = Result(folder)
     result.report()
@@ -148,15 +141,6 @@ def prepare_training(study: Study, data: Any = None) -> Dataset:
 
     prepare()
     return dataset
-
-
-def _refuse_network_options(study: Study, has_options: bool) -> None:
-    """Raise `InputError` where options of the named networks would be ignored by a model function."""
-    with_options = [arm.name for arm in study.arms if arm.model_dump(exclude={"norm", "name"}, exclude_none=True)]
-    if has_options or with_options:
-        received = "network options" if has_options else f"options of the arm {with_options[0]}"
-        action = "leave them out, or use the model mlp"
-        raise InputError("a model function must be the whole network", received, action)
 
 
 def _from_function(function: ModelFunction) -> ModelBuilder:

@@ -123,7 +123,7 @@ def test_every_known_initializer_starts_the_hidden_kernels(name: str) -> None:
 
 
 WRONG: list[tuple[dict[str, Any], str]] = [
-    ({"widths": (8, 0)}, r"every width must be at least 1, got \[8, 0\]"),
+    ({"widths": (8, 0)}, r"each from 1 to 100,000, got \[8, 0\]"),
     ({"activation": "rleu"}, r"activation must be a known name, got 'rleu'; choose one of relu"),
     ({"initializer": "he"}, r"initializer must be a known name, got 'he'"),
     ({"placement": "in"}, r"placement must be a known name, got 'in'; choose one of before, after"),
@@ -138,7 +138,7 @@ def test_wrong_options_are_refused(options: dict[str, Any], message: str) -> Non
 
 def test_networks_are_known_by_name() -> None:
     assert list(MODELS) == ["mlp"]
-    assert MODELS["mlp"] is mlp
+    assert MODELS["mlp"].build is mlp
 
 
 def test_a_norm_of_weights_acts_on_the_hidden_layers_alone() -> None:

@@ -34,12 +34,12 @@ FIRST_EPOCH = {
 def test_the_study_is_the_notebooks() -> None:
     study = notebook_study(20, 10, None)
     assert (study.data, study.rates, study.seeds, study.epochs, study.batch_size) == ("mnist", (1e-3,), 20, 10, 32)
-    assert (study.optimizer, study.network.widths) == ("sgd", (300, 100))
-    without, with_norms = (arm.network(study.network) for arm in study.arms)
+    assert (study.optimizer, study.network["widths"]) == ("sgd", (300, 100))
+    without, with_norms = (study.network_of(arm) for arm in study.arms)
     assert [arm.norm for arm in study.arms] == ["none", "batch"]
-    assert (without.activation, without.initializer, without.input_norm) == ("leaky_relu", "he_normal", False)
-    assert (with_norms.activation, with_norms.initializer) == ("relu", "glorot_uniform")
-    assert (with_norms.input_norm, with_norms.placement) == (True, "after")
+    assert (without["activation"], without["initializer"], without["input_norm"]) == ("leaky_relu", "he_normal", False)
+    assert (with_norms["activation"], with_norms["initializer"]) == ("relu", "glorot_uniform")
+    assert (with_norms["input_norm"], with_norms["placement"]) == (True, "after")
 
 
 def test_the_first_epoch_on_mnist_is_the_notebooks(data_dir: Path) -> None:

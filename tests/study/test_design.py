@@ -20,7 +20,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "unknown option of an arm": (
         {"arms": ["none", {"norm": "batch", "width": 3}]},
-        r"got width in an arm; choose among norm, name, widths,",
+        r"got width in an arm; choose among norm, name, widths, ",
     ),
     "arm without a norm": ({"arms": ["none", {"name": "a"}]}, r"arms\.1\.norm must be given, got none; add"),
     "unknown norm": ({"arms": ["none", "bathc"]}, r"norm must be a known name, got 'bathc'; choose one of none, batch"),
@@ -42,6 +42,20 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "unknown optimizer": ({"optimizer": "sdg"}, r"optimizer must be 'sgd', 'momentum', 'adam' or 'adamw', got 'sdg'"),
     "unknown way with missing values": ({"missing": "median"}, r"missing must be 'error', 'drop' or 'mean'"),
     "network as a number": ({"network": 3}, r"network must .* got 3"),
+    "network option of another type": (
+        {"network": {"input_norm": 1}},
+        r"input_norm must be true or false, got 1",
+    ),
+    "widths as text": ({"network": {"widths": "8"}}, r"widths must be a list of whole numbers, got '8'; give one"),
+    "unknown model": ({"model": "mpl"}, r"model must be a known name, got 'mpl'; choose one of mlp"),
+    "network options of a function": (
+        {"model": "function", "network": {"widths": [3]}},
+        r"a model function must be the whole network, got the network options widths; leave them out",
+    ),
+    "network options of a function's arm": (
+        {"model": "function", "arms": ["none", {"norm": "batch", "widths": [3]}]},
+        r"got widths in an arm; choose among norm, name, momentum",
+    ),
     "no width": ({"network": {"widths": []}}, r"widths must hold at least one width, .* got \[\]"),
     "width of zero": ({"network": {"widths": [8, 0]}}, r"each from 1 to 100,000, got \[8, 0\]"),
     "width beyond memory": ({"network": {"widths": [10**20]}}, r"each from 1 to 100,000, got \[1000000"),
@@ -126,8 +140,8 @@ def test_a_study_file_holds_tables_of_arms(tmp_path: Path) -> None:
     )
     study = make_study(read_study_file(path))
     assert [arm.name for arm in study.arms] == ["none", "after", "input too"]
-    networks = [arm.network(study.network) for arm in study.arms]
-    assert [(n.widths, n.placement, n.input_norm) for n in networks] == [
+    networks = [study.network_of(arm) for arm in study.arms]
+    assert [(n["widths"], n["placement"], n["input_norm"]) for n in networks] == [
         ((8,), "before", False),
         ((8,), "after", False),
         ((8,), "before", True),
@@ -162,7 +176,8 @@ def test_tuned_searches_the_optimizers_grid(optimizer: str) -> None:
 def test_an_arm_takes_the_options_of_its_norm() -> None:
     study = make_study({"arms": ["none", {"norm": "group", "groups": 4, "widths": [8]}]})
     assert study.arms[1].build_norm().options["groups"] == 4
-    assert study.arms[1].network(study.network).widths == (8,)
+    assert study.network_of(study.arms[1])["widths"] == (8,)
+    assert study.arms[1].network == {"widths": [8]}
 
 
 @pytest.mark.parametrize(

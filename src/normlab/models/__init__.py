@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from normlab.models.mlp import mlp
+from normlab.models.mlp import check_mlp, mlp
+from normlab.models.network import Network
 
-__all__ = ["MODELS", "mlp"]
+__all__ = ["MODELS", "Network", "mlp"]
 
-MODELS = {"mlp": mlp}
+MODELS = {
+    "mlp": Network("Dense layers over the flattened input", mlp, check_mlp),
+}

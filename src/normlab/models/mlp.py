@@ -25,6 +25,8 @@ INITIALIZERS = (
     "orthogonal",
 )
 PLACEMENTS = ("before", "after")
+# One layer of this width on another takes 37 GB: a larger one is a slip of the keyboard.
+MAX_WIDTH = 100_000
 
 
 def mlp(
@@ -55,9 +57,9 @@ def mlp(
         placement: The norm stands `before` the activation (Ioffe and Szegedy 2015) or `after` it (the notebook).
 
     Raises:
-        InputError: For a width below 1 or an unknown activation, initializer or placement.
+        InputError: For a width out of bounds or an unknown activation, initializer or placement.
     """
-    _check(widths, activation, initializer, placement)
+    check_mlp(widths=widths, activation=activation, initializer=initializer, placement=placement)
     import keras
 
     layers: list[keras.layers.Layer] = [keras.Input(tuple(input_shape), name="input")]
@@ -75,17 +77,19 @@ def mlp(
     return keras.Sequential(layers, name="mlp")
 
 
+def check_mlp(*, widths: Sequence[int], activation: str, initializer: str, placement: str) -> None:
+    """Raise `InputError` where an option of `mlp` can't be."""
+    if not widths or any(not 1 <= width <= MAX_WIDTH for width in widths):
+        rule = f"widths must hold at least one width, each from 1 to {MAX_WIDTH:,}"
+        raise InputError(rule, list(widths), "give counts such as 300,100")
+    require_known("activation", activation, ACTIVATIONS)
+    require_known("initializer", initializer, INITIALIZERS)
+    require_known("placement", placement, PLACEMENTS)
+
+
 def _activation(activation: str, depth: int) -> keras.layers.Layer:
     import keras
 
     if activation == "leaky_relu":
         return keras.layers.LeakyReLU(negative_slope=LEAKY_RELU_SLOPE, name=f"activation_{depth}")
     return keras.layers.Activation(activation, name=f"activation_{depth}")
-
-
-def _check(widths: Sequence[int], activation: str, initializer: str, placement: str) -> None:
-    if any(width < 1 for width in widths):
-        raise InputError("every width must be at least 1", list(widths), "give positive counts, such as 300, 100")
-    require_known("activation", activation, ACTIVATIONS)
-    require_known("initializer", initializer, INITIALIZERS)
-    require_known("placement", placement, PLACEMENTS)

@@ -35,8 +35,8 @@ def confounding(records: Records) -> list[str]:
     for arm in others:
         differing = [
             name.replace("_", " ")
-            for name in settings[arm]
-            if name != "norm" and settings[arm][name] != settings[baseline][name]
+            for name in records.study["study"]["network"]
+            if settings[arm][name] != settings[baseline][name]
         ]
         if differing:
             found.append(

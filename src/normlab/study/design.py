@@ -19,15 +19,15 @@ from pydantic import (
 )
 
 from normlab.errors import InputError, require_known
-from normlab.models.mlp import ACTIVATIONS, INITIALIZERS, PLACEMENTS
+from normlab.models import MODELS
 from normlab.norms import NORMS, Norm, own_norm
 from normlab.seeding import MAX_SEED
 
 # Eight pairs reach p = 2 / 2^8 = 0.008 in an exact two-sided sign-flip test: enough for a verdict at a shared rate when
 # two of the seven rates of a grid show a difference (Benjamini-Hochberg asks for 0.05 * 2 / 7 = 0.014).
 TUNING_SEEDS = 8
-# One layer of this width on another takes 37 GB: a larger one is a slip of the keyboard.
-MAX_WIDTH = 100_000
+# What `Study.model` says where the network is a function handed over in Python.
+FUNCTION = "function"
 # Beyond these, float32 rounds a rate to zero or to infinity.
 SMALLEST_RATE, LARGEST_RATE = 1e-37, 1e38
 # Tuning seeds start here, so that the seeds reported on are fresh.
@@ -38,42 +38,17 @@ class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class NetworkOptions(_Strict):
-    """Options of the `mlp` builder; an arm may override any of them."""
-
-    widths: tuple[int, ...] = (300, 100)
-    activation: str = "relu"
-    initializer: str = "he_normal"
-    input_norm: bool = False
-    placement: str = "before"
-
-    @model_validator(mode="after")
-    def _known(self) -> NetworkOptions:
-        require_known("activation", self.activation, ACTIVATIONS)
-        require_known("initializer", self.initializer, INITIALIZERS)
-        require_known("placement", self.placement, PLACEMENTS)
-        if not self.widths or any(not 1 <= width <= MAX_WIDTH for width in self.widths):
-            rule = f"widths must hold at least one width, each from 1 to {MAX_WIDTH:,}"
-            raise InputError(rule, list(self.widths), "give counts such as 300,100")
-        return self
-
-
 class Arm(_Strict):
-    """One arm: a norm, a name for the records, and the network options in which it departs from the study's.
+    """One arm: a norm, and a name for the records.
 
-    Any further setting is an option of the norm: `norm = "group"`, `groups = 8`. The norm is a name in `NORMS`, or
-    FILE.py:NAME, a norm of the user's own.
+    Any further setting is an option of the norm (`norm = "group"`, `groups = 8`), or an option of the network in which
+    the arm departs from the study's. The norm is a name in `NORMS`, or FILE.py:NAME, a norm of the user's own.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
     norm: str
     name: str = ""
-    widths: tuple[int, ...] | None = None
-    activation: str | None = None
-    initializer: str | None = None
-    input_norm: bool | None = None
-    placement: str | None = None
 
     _norm: Norm = PrivateAttr()
 
@@ -95,6 +70,11 @@ class Arm(_Strict):
         """Return the arm's norm with its options."""
         return self._norm
 
+    @property
+    def network(self) -> dict[str, Any]:
+        """The options of the network in which the arm departs from the study's: what is no option of its norm."""
+        return {name: value for name, value in (self.model_extra or {}).items() if name not in self._norm.options}
+
     def _resolve(self) -> Norm:
         """Find the norm and set its options, once: the file of a user's own norm runs here."""
         if ".py:" in self.norm:
@@ -108,17 +88,8 @@ class Arm(_Strict):
                 f"the norm {self.norm}",
                 "use batch here, and normlab.norms.precise on the trained model",
             )
-        options = self.model_extra or {}
-        for option in options:
-            if option not in found.options:
-                known = ", ".join([*type(self).model_fields, *found.options])
-                raise InputError("every setting must be a known one", f"{option} in an arm", f"choose among {known}")
-        return found.with_options(**options)
-
-    def network(self, study_options: NetworkOptions) -> NetworkOptions:
-        """Return the study's network options with this arm's own in their place."""
-        own = self.model_dump(include=set(NetworkOptions.model_fields), exclude_none=True)
-        return NetworkOptions(**(study_options.model_dump() | own))
+        given = self.model_extra or {}
+        return found.with_options(**{name: value for name, value in given.items() if name in found.options})
 
 
 class Study(_Strict):
@@ -134,7 +105,7 @@ class Study(_Strict):
     missing: Literal["error", "drop", "mean"] = "error"
     split_seed: int = Field(0, ge=0, le=MAX_SEED)
     model: str = "mlp"
-    network: NetworkOptions = NetworkOptions()
+    network: dict[str, Any] = {}
     arms: tuple[Arm, ...] = (Arm(norm="none"), Arm(norm="batch"))
     optimizer: Literal["sgd", "momentum", "adam", "adamw"] = "sgd"
     rates: Literal["tuned"] | tuple[float, ...] = "tuned"
@@ -164,8 +135,9 @@ class Study(_Strict):
         names = [arm.name for arm in self.arms]
         if len(set(names)) < len(names):
             raise InputError("arms must have different names", names, "give each its own `name`")
+        object.__setattr__(self, "network", self._resolved_network())
         for arm in self.arms:
-            arm.network(self.network)  # an arm's own options are checked as the study's are
+            self.network_of(arm)  # an arm's own options are checked as the study's are
         if self.rates != "tuned":
             if not self.rates:
                 raise InputError("rates must not be empty", "none", "give a number, a list, or tuned")
@@ -176,6 +148,28 @@ class Study(_Strict):
             if len(set(self.rates)) < len(self.rates):
                 raise InputError("rates must differ", list(self.rates), "name each rate once")
         return self
+
+    def network_of(self, arm: Arm) -> dict[str, Any]:
+        """Return the network's options in an arm: the study's, with the arm's own in their place.
+
+        Raises:
+            InputError: For a setting that is neither an option of the network nor of the arm's norm.
+        """
+        known = {**self.network, **arm.build_norm().options}
+        for name in arm.network:
+            if name not in known:
+                names = ", ".join([*type(arm).model_fields, *known])
+                raise InputError("every setting must be a known one", f"{name} in an arm", f"choose among {names}")
+        return MODELS[self.model].resolve({**self.network, **arm.network}) if self.model in MODELS else {}
+
+    def _resolved_network(self) -> dict[str, Any]:
+        if self.model != FUNCTION:
+            require_known("model", self.model, MODELS)
+            return MODELS[self.model].resolve(self.network)
+        if self.network:
+            received = f"the network options {', '.join(self.network)}"
+            raise InputError("a model function must be the whole network", received, "leave them out, or name a model")
+        return {}
 
     @property
     def baseline(self) -> Arm:
@@ -236,9 +230,7 @@ def _as_input_error(error: ValidationError) -> InputError:
     if where.split(".")[0] == "rates":
         return InputError("rates must be tuned or numbers", repr(first["input"]), "give rates such as 0.001,0.01")
     if first["type"] == "extra_forbidden":
-        tables: dict[str, type[BaseModel]] = {"network": NetworkOptions, "arms": Arm}
-        table = tables.get(where.split(".")[0], Study)
-        return InputError("every setting must be a known one", where, f"choose among {', '.join(table.model_fields)}")
+        return InputError("every setting must be a known one", where, f"choose among {', '.join(Study.model_fields)}")
     if first["type"] == "missing":
         return InputError(f"{where} must be given", "none", f"add {where}")
     message = first["msg"].replace("Input should be", "must be")

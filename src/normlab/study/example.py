@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from normlab.errors import InputError
-from normlab.models import MODELS, mlp
+from normlab.models import mlp
 from normlab.norms import NORMS
 from normlab.study.design import Study
 
@@ -19,7 +19,7 @@ def first_batch_example(study: Study, dataset: Dataset) -> dict[str, Any] | None
     None where batch normalization has nothing to show: for batches of one sample, or data beyond its range.
 
     The kernel is the initial one, for that seed, of the first hidden layer of the first arm with batch norm; where no
-    arm has it, or the network is the user's own, of normlab's mlp with the study's options. `layer` says which.
+    arm has it, or the network is another, of normlab's mlp. `layer` says which.
     """
     from normlab.probes.worked_example import worked_example
     from normlab.train.blueprint import blueprint
@@ -29,8 +29,8 @@ def first_batch_example(study: Study, dataset: Dataset) -> dict[str, Any] | None
     if study.batch_size == 1:  # only arms without batch norm train on these
         return None
     seed = study.report_seeds[0]
-    arm = next((arm for arm in study.arms if arm.norm == "batch"), None) if study.model in MODELS else None
-    options = (arm.network(study.network) if arm else study.network).model_dump()
+    arm = next((arm for arm in study.arms if arm.norm == "batch"), None) if study.model == "mlp" else None
+    options = study.network_of(arm or study.baseline) if study.model == "mlp" else {}
     layer = f"the first Dense layer of the arm {arm.name}" if arm else "a Dense layer such as normlab's mlp begins with"
     plan = blueprint(lambda: mlp(NORMS["batch"], dataset.input_shape, dataset.num_outputs, **options))
     kernels = [v for v in plan.model.trainable_variables if v.name == "kernel"]

@@ -114,11 +114,10 @@ def set_up(
 
 def named_model(study: Study, dataset: Dataset) -> ModelBuilder:
     """Return the builder of a study's named network, each arm with its norm and options."""
-    builder = MODELS[study.model]
+    network = MODELS[study.model]
 
     def build(arm: Arm) -> keras.Model:
-        options = arm.network(study.network).model_dump()
-        return builder(arm.build_norm(), dataset.input_shape, dataset.num_outputs, **options)
+        return network.build(arm.build_norm(), dataset.input_shape, dataset.num_outputs, **study.network_of(arm))
 
     return build
 

@@ -1,0 +1,57 @@
+"""The command `normlab`: arguments to calls. Nothing heavy is imported before the arguments are known to be right."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from normlab.cli import listings, run, surgery
+from normlab.cli.data import app as data_app
+from normlab.cli.replicate import app as replicate_app
+from normlab.cli.screen import complain
+from normlab.errors import InputError
+from normlab.version import __version__
+
+app = typer.Typer(
+    name="normlab",
+    help="Does a normalization layer help my network, which one, and why?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command()(run.run)
+app.command("norms")(listings.norms)
+app.command("models")(listings.models)
+app.add_typer(data_app, name="data")
+app.add_typer(replicate_app, name="replicate")
+app.command()(surgery.swap)
+app.command()(surgery.fold)
+
+
+def main() -> None:
+    """Run the command; bad input ends in one line and exit status 2, Ctrl-C in status 130."""
+    try:
+        app()
+    except InputError as error:
+        complain(f"error: {error}")
+        sys.exit(2)
+    except KeyboardInterrupt:
+        complain("interrupted")
+        sys.exit(130)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def about(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and leave.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Does a normalization layer help my network, which one, and why?"""

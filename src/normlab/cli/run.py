@@ -1,0 +1,111 @@
+"""`normlab run`: options over a study file, to a study."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from normlab.cli.screen import DataDir, Out, run_and_show
+from normlab.errors import InputError
+
+
+def run(
+    study: Annotated[Path | None, typer.Argument(help="A study file in TOML; options override it.")] = None,
+    data: Annotated[
+        str | None, typer.Option(help="digits, breast-cancer, wine, mnist, fashion-mnist, cifar10, or a file.")
+    ] = None,
+    data_dir: DataDir = None,
+    target: Annotated[str | None, typer.Option(help="Target column of a .csv or .parquet file.")] = None,
+    missing: Annotated[str | None, typer.Option(help="Missing values in a table: error, drop or mean.")] = None,
+    split_seed: Annotated[int | None, typer.Option(help="Draws the split of data that come without parts.")] = None,
+    model: Annotated[str | None, typer.Option(help="The network; normlab models lists them.")] = None,
+    arms: Annotated[
+        str | None, typer.Option(help="Norms to compare, the baseline first; normlab norms lists them.")
+    ] = None,
+    network: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="An option of the network, such as depth=14; may be repeated."),
+    ] = None,
+    widths: Annotated[str | None, typer.Option(help="Units (or channels) per layer, such as 300,100.")] = None,
+    activation: Annotated[str | None, typer.Option(help="Activation, such as relu.")] = None,
+    initializer: Annotated[str | None, typer.Option(help="Initializer of kernels, such as he_normal.")] = None,
+    input_norm: Annotated[bool | None, typer.Option(help="Put a norm before the first layer too.")] = None,
+    placement: Annotated[str | None, typer.Option(help="Norm before or after the activation.")] = None,
+    optimizer: Annotated[str | None, typer.Option(help="sgd, momentum, adam or adamw. Default: sgd.")] = None,
+    rates: Annotated[
+        str | None, typer.Option(help="tuned (default), a learning rate, or several; the first answers.")
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(help="Pairs reported on. Default: 10.")] = None,
+    tuning_seeds: Annotated[int | None, typer.Option(help="Seeds per rate that choose it. Default: 8.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the training part. Default: 10.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Samples per step. Default: 32.")] = None,
+    margin: Annotated[float | None, typer.Option(help="Negligible difference in accuracy. Default: 0.005.")] = None,
+    reach: Annotated[float | None, typer.Option(help="Validation accuracy (or loss) to time epochs to.")] = None,
+    out: Out = None,
+) -> None:
+    """Train a network in several arms, paired and fairly tuned, and say which is better."""
+    from normlab.study.design import make_study, read_study_file
+
+    own = _named_values(network or [])
+    flags = {
+        "widths": _numbers("widths", widths, int),
+        "activation": activation,
+        "initializer": initializer,
+        "input_norm": input_norm,
+        "placement": placement,
+    }
+    options = {
+        "data": data,
+        "data_dir": data_dir,
+        "target": target,
+        "missing": missing,
+        "split_seed": split_seed,
+        "model": model,
+        "arms": [name.strip() for name in arms.split(",")] if arms is not None else None,
+        "optimizer": optimizer,
+        "rates": rates if rates in (None, "tuned") else _numbers("rates", rates, float),
+        "seeds": seeds,
+        "tuning_seeds": tuning_seeds,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "margin": margin,
+        "reach": reach,
+    }
+    settings = read_study_file(study) if study else {}
+    settings |= {name: value for name, value in options.items() if value is not None}
+    given = own | {name: value for name, value in flags.items() if value is not None}
+    if given:
+        in_file = settings.get("network", {})
+        settings["network"] = {**in_file, **given} if isinstance(in_file, dict) else in_file
+    run_and_show(make_study(settings), out)
+
+
+def _named_values(texts: list[str]) -> dict[str, Any]:
+    """Read NAME=VALUE; a value is what TOML makes of it, whole numbers between commas are a list, the rest is text."""
+    values: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not (equals and name.strip() and value.strip()):
+            raise InputError("--network must be NAME=VALUE", repr(text), "give such as --network depth=14")
+        try:
+            values[name.strip()] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            parts = value.split(",")
+            is_list = len(parts) > 1 and all(part.strip().isdecimal() for part in parts)
+            values[name.strip()] = [int(part) for part in parts] if is_list else value.strip()
+    return values
+
+
+def _numbers(name: str, text: str | None, kind: type[int] | type[float]) -> list[Any] | None:
+    """Read numbers between commas."""
+    if text is None:
+        return None
+    try:
+        return [kind(part) for part in text.split(",")]
+    except ValueError:
+        numbers = "whole numbers" if kind is int else "tuned or numbers"
+        example = "300,100" if kind is int else "0.001,0.01"
+        raise InputError(f"--{name} must be {numbers} between commas", repr(text), f"give {example}") from None

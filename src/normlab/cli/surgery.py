@@ -1,0 +1,53 @@
+"""`normlab swap` and `normlab fold`: surgery on .keras files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from normlab.errors import require_known
+
+ModelFile = Annotated[Path, typer.Argument(help="A .keras file; opened in safe mode, in which no code of it runs.")]
+NewModelFile = Annotated[Path, typer.Option("--out", help="The .keras file to write; it must not exist yet.")]
+
+
+def swap(
+    model: ModelFile,
+    norm: Annotated[str, typer.Option(help="The norm that every place gets; none removes the norms.")],
+    out: NewModelFile,
+) -> None:
+    """Replace every norm of a model, or insert norms where it has none; all other weights are kept."""
+    from normlab.norms import NORMS
+    from normlab.surgery.files import open_model, require_files, save_model
+
+    require_known("norm", norm, NORMS)
+    require_files(model, out)
+    from normlab.surgery import swap as swap_norms
+
+    swapped = swap_norms(open_model(model), norm)
+    save_model(swapped.model, out)
+    Console(highlight=False).print(swapped.table())
+    print(f"Written: {out}")
+
+
+def fold(
+    model: ModelFile,
+    out: NewModelFile,
+    data: Annotated[Path | None, typer.Option(help="A .npz file with inputs on which folding is proven too.")] = None,
+) -> None:
+    """Fold every foldable batch norm into the layer before or behind it, for evaluation, and prove it."""
+    from normlab.surgery.files import open_inputs, open_model, require_files, save_model
+
+    require_files(model, out, data)
+    from normlab.surgery import fold as fold_norms
+
+    opened = open_model(model)
+    folded = fold_norms(opened, None if data is None else open_inputs(data, opened))
+    save_model(folded.model, out)
+    console = Console(highlight=False)
+    console.print(folded.table())
+    console.print(folded.proof())
+    print(f"Written: {out}")
