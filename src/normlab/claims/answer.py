@@ -1,0 +1,117 @@
+"""Claims put to data and network: measured one after the other, judged together, written as they come."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from normlab.claims.claim import Claim
+from normlab.claims.drawing import Drawing
+from normlab.claims.finding import Finding, not_applicable
+from normlab.stats.multiplicity import holm
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from normlab.claims.bench import Bench
+
+ALPHA = 0.05
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A claim with what came out, before or after the correction over all claims.
+
+    Attributes:
+        claim: Which.
+        finding: Its verdict.
+        drawing: Its figure; None where it does not apply.
+        seconds: Spent on measuring.
+    """
+
+    claim: Claim
+    finding: Finding
+    drawing: Drawing | None
+    seconds: float
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the card for claims.json."""
+        claim, finding = self.claim, self.finding
+        return {
+            "id": claim.id,
+            "statement": claim.statement,
+            "protocol": claim.protocol,
+            "metric": claim.metric,
+            "effect": finding.effect,
+            "ci_low": finding.ci_low,
+            "ci_high": finding.ci_high,
+            "pairs": finding.pairs,
+            "verdict": finding.verdict,
+            "answer": finding.answer,
+            "conditions": finding.conditions,
+            "would_change": finding.would_change,
+            "p_value": finding.p_value,
+            "expected": claim.expected,
+            "source": claim.source,
+            "seconds": self.seconds,
+            "details": dict(finding.details),
+            "figure": self.drawing.as_json() if self.drawing else None,
+        }
+
+
+def answer(
+    claims: Sequence[Claim], bench: Bench, folder: Path, watch: Callable[[Answer], None] = lambda _: None
+) -> list[Answer]:
+    """Measure and judge every claim; its evidence is kept in `folder`/evidence as soon as it is there.
+
+    Args:
+        claims: Which.
+        bench: What they are put to.
+        folder: Where evidence goes, one Parquet file per claim.
+        watch: Called after each claim, with the answer before the correction over all claims.
+
+    Returns:
+        The answers after `corrected`.
+    """
+    answers = []
+    for claim in claims:
+        started = time.perf_counter()
+        why_not = claim.applies(bench)
+        if why_not:
+            one = Answer(claim, not_applicable(why_not), None, 0.0)
+        else:
+            evidence = claim.measure(bench)
+            _keep(evidence, folder / "evidence" / f"{claim.id}.parquet")
+            one = Answer(claim, claim.judge(evidence), claim.draw(evidence), time.perf_counter() - started)
+        answers.append(one)
+        watch(one)
+    return corrected(answers)
+
+
+def corrected(answers: Sequence[Answer]) -> list[Answer]:
+    """Return the answers after Holm's correction over the claims that a test decided.
+
+    A verdict whose corrected p-value is above 5 % becomes `undecided`. Exact claims, which rest on no test, stay.
+    """
+    tested = [index for index, one in enumerate(answers) if one.finding.p_value is not None]
+    if not tested:
+        return list(answers)
+    adjusted = holm([float(answers[index].finding.p_value or 0.0) for index in tested])
+    result = list(answers)
+    for index, p_value in zip(tested, adjusted, strict=True):
+        finding = result[index].finding
+        if p_value > ALPHA:
+            why = f" Among {len(tested)} claims tested, Holm's correction raises p to {p_value:.2g}: not decided."
+            finding = replace(finding, verdict="undecided", answer=finding.answer + why, conditions="")
+        result[index] = replace(result[index], finding=replace(finding, p_value=float(p_value)))
+    return result
+
+
+def _keep(evidence: pl.DataFrame, path: Path) -> None:
+    from normlab.study.store import write_atomically
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, lambda aside: evidence.write_parquet(aside))

@@ -1,0 +1,267 @@
+"""What claims measure on: the data on the devices, a program per network, the rates that were found best."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from normlab.errors import InputError
+from normlab.models import MODELS
+from normlab.norms import NORMS, Norm, check_model
+
+if TYPE_CHECKING:
+    import keras
+
+    from normlab.data import Dataset
+    from normlab.train.blueprint import Blueprint
+    from normlab.train.initial import InitialValues
+    from normlab.train.loop import RunState
+    from normlab.train.population import DeviceData, Layout, Population
+
+Budget = Literal["quick", "full"]
+# Eight pairs reach p = 2 / 2^8 = 0.008 in an exact sign-flip test, which survives Holm's correction over six claims;
+# twelve reach 0.0005, which survives it over a hundred.
+SEEDS: dict[Budget, int] = {"quick": 12, "full": 20}
+TUNING_SEEDS: dict[Budget, int] = {"quick": 3, "full": 8}
+EPOCHS: dict[Budget, int] = {"quick": 8, "full": 10}
+# Seeds that choose a rate are none of those reported on.
+FIRST_TUNING_SEED = 1_000_000
+MOST_RUNS_AT_ONCE = 64
+
+Observe = Callable[["Population", "RunState", int], Any]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training some runs gave; entry i of the last axis is run i, in the order asked for.
+
+    Attributes:
+        loss: Training loss, (epochs, runs), as seen in training mode; likewise the next three.
+        accuracy: Share of training samples.
+        val_loss: Validation loss after each epoch.
+        val_accuracy: Validation accuracy after each epoch.
+        diverged: Whether the loss stopped being finite or passed its bound, (runs,).
+        test_loss: After the last epoch, (runs,).
+        test_accuracy: After the last epoch, (runs,).
+        seconds: Wall time of each epoch per run, (epochs,), the mean over the groups of runs.
+        observed: What `observe` returned: a list over groups of runs of lists over epochs, the start first.
+        states: The final state of each group of runs; a group's last entries may be padding.
+    """
+
+    loss: np.ndarray
+    accuracy: np.ndarray
+    val_loss: np.ndarray
+    val_accuracy: np.ndarray
+    diverged: np.ndarray
+    test_loss: np.ndarray
+    test_accuracy: np.ndarray
+    seconds: np.ndarray
+    observed: list[list[Any]] = field(default_factory=list)
+    states: list[RunState] = field(default_factory=list)
+
+
+class Bench:
+    """Data, network and budget that claims are put to; programs and best rates are kept, since claims share them.
+
+    Runs of different norms are paired as in a study: for each seed the same order of the samples in every epoch, and
+    the same initial value of every parameter that the networks have in common.
+
+    Args:
+        dataset: The data.
+        model: A name in `normlab.models.MODELS`.
+        network: Options of that network.
+        budget: `quick` (a minute or two on a small data set) or `full`.
+
+    Raises:
+        InputError: For an unknown model or option of it.
+    """
+
+    def __init__(
+        self, dataset: Dataset, model: str = "mlp", network: Mapping[str, Any] | None = None, budget: Budget = "quick"
+    ) -> None:
+        from normlab.train.devices import run_mesh
+        from normlab.train.initial import InitialValues
+        from normlab.train.population import place
+
+        self.dataset, self.model, self.budget = dataset, model, budget
+        self.network = MODELS[model].resolve(network or {})
+        self.seeds = list(range(SEEDS[budget]))
+        self.tuning_seeds = list(range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + TUNING_SEEDS[budget]))
+        self.epochs = EPOCHS[budget]
+        self.batch_size = 32
+        self.values: InitialValues = InitialValues()
+        self.data: DeviceData = place(dataset.train, dataset.validation, dataset.test, run_mesh())
+        self._programs: dict[str, Population] = {}
+        self._layouts: dict[str, Layout] = {}
+        self._grids: dict[str, Trained] = {}
+
+    def build(self, norm: str | Norm, model: str | None = None, **options: Any) -> keras.Model:
+        """Return a network with a norm; `options` replace the bench's, or are those of another `model`."""
+        name = model or self.model
+        network = MODELS[name]
+        base = self.network if name == self.model else {}
+        resolved = network.resolve({**base, **options})
+        return network.build(as_norm(norm), self.dataset.input_shape, self.dataset.num_outputs, **resolved)
+
+    def program(
+        self,
+        norm: str | Norm,
+        *,
+        runs: int,
+        batch_size: int | None = None,
+        optimizer: str = "sgd",
+        model: str | None = None,
+        layout: Layout | None = None,
+        **options: Any,
+    ) -> Population:
+        """Return the population that trains `runs` runs side by side, compiled when first used and then kept.
+
+        How runs share a device is measured on the first program of a kind of network, and kept for the others.
+
+        Raises:
+            InputError: If the norm can't serve where it stands.
+        """
+        found, size = as_norm(norm), batch_size or self.batch_size
+        name = model or self.model
+        what = [found.name, dict(found.options), runs, size, optimizer, name, layout, options]
+        key = json.dumps(what, sort_keys=True, default=str)
+        if key not in self._programs:
+            from normlab.train.blueprint import blueprint
+
+            plan = blueprint(lambda: self.build(found, model, **options))
+            rest = len(self.dataset.train) % size or size
+            for count in {size, rest}:
+                check_model(found, plan.model, count)
+            self._programs[key] = self._laid_out(plan, runs, size, optimizer, layout or self._layouts.get(name))
+            self._layouts.setdefault(name, self._programs[key].layout)
+        return self._programs[key]
+
+    def _laid_out(
+        self, plan: Blueprint, runs: int, batch_size: int, optimizer: str, layout: Layout | None
+    ) -> Population:
+        from normlab.train.population import choose_layout
+
+        def build(tried: Layout) -> Population:
+            return self.population(plan, runs=runs, batch_size=batch_size, optimizer=optimizer, layout=tried)
+
+        return build(layout) if layout else choose_layout(build)[0]
+
+    def population(
+        self, plan: Blueprint, *, runs: int, batch_size: int, optimizer: str = "sgd", layout: Layout = "map"
+    ) -> Population:
+        """Return a new population of a plan on the bench's data."""
+        from normlab.train.loop import Trainer
+        from normlab.train.objective import objective_for
+        from normlab.train.optimizers import OPTIMIZERS
+        from normlab.train.population import Population
+
+        built = OPTIMIZERS[optimizer].build()
+        built.build(plan.model.trainable_variables)
+        objective = objective_for(self.dataset.task, self.dataset.num_outputs, plan.model)
+        trainer = Trainer(plan.model, built, objective, batch_size, self.dataset.divisor)
+        return Population(plan, trainer, self.data, min(runs, MOST_RUNS_AT_ONCE), self.values, layout)
+
+    def train(
+        self,
+        program: Population,
+        seeds: Sequence[int],
+        rates: Sequence[float],
+        epochs: int | None = None,
+        *,
+        order: Callable[[int, int, int], np.ndarray] | None = None,
+        start: Callable[[Population, RunState], RunState] | None = None,
+        observe: Observe | None = None,
+    ) -> Trained:
+        """Train one run per entry of `seeds` at the rate beside it; more runs than fit are trained in groups.
+
+        Args:
+            program: From `program`.
+            seeds: Of the runs.
+            rates: Learning rates.
+            epochs: Default: the bench's.
+            order: (seed, epoch, number of samples) -> order of the samples; default: shuffled anew every epoch.
+            start: (program, state) -> state before the first step; default: as the initializers drew it.
+            observe: (program, state, epochs done) -> anything; called before the first epoch and after each.
+        """
+        from normlab.train.order import epoch_order
+
+        order = order or epoch_order
+        parts = []
+        for first in range(0, len(seeds), program.capacity):
+            group = list(seeds[first : first + program.capacity])
+            state = program.start(group, list(rates[first : first + program.capacity]))
+            state = start(program, state) if start else state
+            seen = [observe(program, state, 0)] if observe else []
+            records = []
+            for epoch in range(epochs or self.epochs):
+                by_seed = {seed: order(seed, epoch, len(self.dataset.train)) for seed in dict.fromkeys(group)}
+                state, record = program.train(state, [by_seed[seed] for seed in group])
+                records.append(record)
+                if observe:
+                    seen.append(observe(program, state, epoch + 1))
+            parts.append((records, program.test(state, len(group)), seen, state))
+        return _joined(parts)
+
+    def grid(self, norm: str | Norm, rates: Sequence[float], **named: Any) -> Trained:
+        """Train every rate with every tuning seed (rate by rate), once; `named` as for `program`."""
+        found = as_norm(norm)
+        key = json.dumps([found.name, dict(found.options), list(rates), named], sort_keys=True, default=str)
+        if key not in self._grids:
+            epochs = named.pop("epochs", None)
+            cells = [(seed, rate) for rate in rates for seed in self.tuning_seeds]
+            program = self.program(found, runs=len(cells), **named)
+            self._grids[key] = self.train(program, [seed for seed, _ in cells], [rate for _, rate in cells], epochs)
+        return self._grids[key]
+
+    def best_rate(self, norm: str | Norm, rates: Sequence[float] | None = None, **named: Any) -> float:
+        """Return the rate that does best on validation data, by the rule of `study.rates`, over the tuning seeds."""
+        import polars as pl
+
+        from normlab.study.rates import choose_rates
+        from normlab.train.optimizers import OPTIMIZERS
+
+        rates = rates or OPTIMIZERS[named.get("optimizer", "sgd")].grid
+        trained = self.grid(norm, rates, **named)
+        frame = pl.DataFrame(
+            {
+                "arm": "arm",
+                "rate": np.repeat(rates, len(self.tuning_seeds)),
+                "val_loss": trained.val_loss[-1].astype(float),
+                "val_accuracy": trained.val_accuracy[-1].astype(float),
+                "diverged": trained.diverged,
+            }
+        )
+        return choose_rates(frame, self.dataset.task)["arm"].rate
+
+
+def as_norm(norm: str | Norm) -> Norm:
+    """Return the norm of that name, or the norm itself."""
+    if isinstance(norm, Norm):
+        return norm
+    if norm not in NORMS:
+        raise InputError("norm must be a known name", repr(norm), f"choose one of {', '.join(NORMS)}")
+    return NORMS[norm]
+
+
+def _joined(parts: list[tuple[list[Any], tuple[np.ndarray, np.ndarray], list[Any], Any]]) -> Trained:
+    """Put groups of runs side by side."""
+
+    def curves(name: str) -> np.ndarray:
+        return np.concatenate([np.stack([getattr(r, name) for r in records]) for records, *_ in parts], axis=1)
+
+    return Trained(
+        loss=curves("loss"),
+        accuracy=curves("accuracy"),
+        val_loss=curves("val_loss"),
+        val_accuracy=curves("val_accuracy"),
+        diverged=np.concatenate([records[-1].diverged_step > 0 for records, *_ in parts]),
+        test_loss=np.concatenate([test[0] for _, test, *_ in parts]),
+        test_accuracy=np.concatenate([test[1] for _, test, *_ in parts]),
+        seconds=np.mean([[record.seconds for record in records] for records, *_ in parts], axis=0),
+        observed=[seen for *_, seen, _ in parts],
+        states=[state for *_, state in parts],
+    )

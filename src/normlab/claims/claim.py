@@ -1,0 +1,52 @@
+"""What a claim is: a statement, a protocol fixed beforehand, how it is measured, how it is judged, how it is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from normlab.claims.drawing import Drawing
+from normlab.claims.finding import Finding
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from normlab.claims.bench import Bench
+
+
+def always(_: Bench) -> str:
+    """Every data set and network can be asked."""
+    return ""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One thing that is said of batch normalization.
+
+    `measure` trains or probes and returns a plain table; `judge` and `draw` are pure functions of that table, so that
+    they can be tested on planted tables, and a verdict can be reached again from the evidence kept.
+
+    Attributes:
+        id: Its name on the command line.
+        statement: What is said, as a sentence.
+        protocol: How it is measured, in a line.
+        metric: The primary metric, fixed before the data are seen, with its unit and which arm is set against which.
+        expected: What the literature leads one to expect, with its conditions.
+        source: Where that is published.
+        measure: (bench) -> evidence, one row per measured thing.
+        judge: (evidence) -> finding.
+        draw: (evidence) -> the one figure that shows it.
+        applies: (bench) -> why it says nothing about this data or network; empty if it does.
+    """
+
+    id: str
+    statement: str
+    protocol: str
+    metric: str
+    expected: str
+    source: str
+    measure: Callable[[Bench], pl.DataFrame]
+    judge: Callable[[pl.DataFrame], Finding]
+    draw: Callable[[pl.DataFrame], Drawing]
+    applies: Callable[[Bench], str] = always

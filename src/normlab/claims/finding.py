@@ -1,0 +1,85 @@
+"""What came out of a claim: an effect with its interval, and a verdict that can go either way."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from normlab.stats.effect import Effect
+from normlab.stats.verdict import judge
+
+Verdict = Literal["supported", "refuted", "conditional", "undecided", "not applicable"]
+Scale = Literal["difference", "ratio"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The verdict on one claim.
+
+    Attributes:
+        verdict: `supported`, `refuted`, `conditional` (see `conditions`), `undecided` or `not applicable`.
+        effect: Of the primary metric, in its unit; None where nothing was measured.
+        ci_low: Lower bound of the effect's 95 % interval; None where it has none (an exact claim, or one pair).
+        ci_high: Upper bound.
+        pairs: Independent pairs behind the interval; 0 for an exact claim.
+        answer: What was found, in one sentence with its numbers.
+        conditions: On what the verdict depends; empty unless it is conditional.
+        would_change: What would change the verdict, in one sentence.
+        p_value: Of the test that decided, before Holm's correction over the claims; None for an exact claim, or one
+            that is undecided.
+        details: Further numbers worth keeping: secondary metrics, controls.
+    """
+
+    verdict: Verdict
+    effect: float | None
+    ci_low: float | None
+    ci_high: float | None
+    pairs: int
+    answer: str
+    conditions: str = ""
+    would_change: str = ""
+    p_value: float | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One paired effect judged as evidence for a claim that says that there is an improvement.
+
+    Attributes:
+        verdict: `supported` for a *better* effect; `refuted` for *worse*, and for *equivalent*, since the claimed gain
+            is then smaller than the margin; else `undecided`.
+        p_value: Of the test that decided; None if undecided.
+        reason: One sentence with the numbers that decided.
+    """
+
+    verdict: Verdict
+    p_value: float | None
+    reason: str
+
+
+def decide(effect: Effect) -> Decision:
+    """Return what an effect says about a claimed improvement; alone, before any correction over claims."""
+    judged = judge([effect])[0]
+    verdicts: dict[str, Verdict] = {"better": "supported", "worse": "refuted", "equivalent": "refuted"}
+    verdict = verdicts.get(judged.verdict, "undecided")
+    p_value = judged.p_equivalence_adjusted if judged.verdict == "equivalent" else judged.p_adjusted
+    return Decision(verdict, None if verdict == "undecided" else p_value, judged.reason)
+
+
+def numbers(effect: Effect, scale: Scale = "difference") -> dict[str, Any]:
+    """Return effect, ci_low, ci_high and pairs for a `Finding`.
+
+    On the scale `ratio` the effect was made of natural logarithms, and ratios are returned.
+    """
+    values = (effect.difference, effect.ci_low, effect.ci_high)
+    shown = [math.exp(value) if scale == "ratio" and math.isfinite(value) else value for value in values]
+    finite = [value if math.isfinite(value) else None for value in shown]
+    return {"effect": finite[0], "ci_low": finite[1], "ci_high": finite[2], "pairs": effect.pairs}
+
+
+def not_applicable(why: str) -> Finding:
+    """Return the finding of a claim that says nothing about this data or network."""
+    return Finding("not applicable", None, None, None, 0, f"Not applicable: {why}.")
