@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from normlab.cli import listings, run, surgery
+from normlab.cli.claims import claims
 from normlab.cli.data import app as data_app
 from normlab.cli.replicate import app as replicate_app
 from normlab.cli.screen import complain
@@ -22,6 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(run.run)
+app.command()(claims)
 app.command("norms")(listings.norms)
 app.command("models")(listings.models)
 app.add_typer(data_app, name="data")

@@ -1,17 +1,24 @@
-"""What the command prints on: consoles, the one line for bad input, the progress and result of a study."""
+"""What commands share: options, consoles, the one line for bad input, the progress and result of a study."""
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
+from normlab.errors import InputError
+
 DataDir = Annotated[
     Path | None, typer.Option(help="Folder of mnist, fashion-mnist, cifar10. Default: $NORMLAB_DATA, else a cache.")
 ]
 Out = Annotated[Path | None, typer.Option(help="Folder for records and report. Default: a new one under runs/.")]
+NetworkOptions = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME=VALUE", help="An option of the network, such as depth=14; may be repeated."),
+]
 
 
 def run_and_show(study: Any, out: Path | None) -> Any:
@@ -39,3 +46,19 @@ def complain(message: str) -> None:
 def new_console(stderr: bool = False) -> Console:
     """Return a console that prints paths and names as they are."""
     return Console(stderr=stderr, highlight=False, emoji=False)
+
+
+def named_values(texts: list[str]) -> dict[str, Any]:
+    """Read NAME=VALUE; a value is what TOML makes of it, whole numbers between commas are a list, the rest is text."""
+    values: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not (equals and name.strip() and value.strip()):
+            raise InputError("--network must be NAME=VALUE", repr(text), "give such as --network depth=14")
+        try:
+            values[name.strip()] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            parts = value.split(",")
+            is_list = len(parts) > 1 and all(part.strip().isdecimal() for part in parts)
+            values[name.strip()] = [int(part) for part in parts] if is_list else value.strip()
+    return values
