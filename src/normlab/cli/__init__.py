@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from normlab.cli import listings, run, surgery
+from normlab.cli.attribute import attribute
 from normlab.cli.claims import claims
 from normlab.cli.data import app as data_app
 from normlab.cli.replicate import app as replicate_app
@@ -24,6 +25,7 @@ app = typer.Typer(
 )
 app.command()(run.run)
 app.command()(claims)
+app.command()(attribute)
 app.command("norms")(listings.norms)
 app.command("models")(listings.models)
 app.add_typer(data_app, name="data")

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
 from normlab.errors import InputError
+
+if TYPE_CHECKING:
+    from normlab.result import Result
+    from normlab.study.design import Study
+    from normlab.study.progress import Progress
 
 DataDir = Annotated[
     Path | None, typer.Option(help="Folder of mnist, fashion-mnist, cifar10. Default: $NORMLAB_DATA, else a cache.")
@@ -21,21 +28,32 @@ NetworkOptions = Annotated[
 ]
 
 
-def run_and_show(study: Any, out: Path | None) -> Any:
+def run_and_show(study: Study, out: Path | None) -> Result:
     """Run a study with its progress shown, print what came out, and return it; Ctrl-C ends in status 130."""
     from normlab.compare import run_study
-    from normlab.terminal import progress_bar, show_result
+    from normlab.terminal import show_result
 
-    console = new_console()
+    with show_progress(study.epochs) as watch:
+        result = run_study(study, out=out, watch=watch)
+    show_result(new_console(), result)
+    return result
+
+
+@contextmanager
+def show_progress(num_epochs: int) -> Iterator[Callable[[Progress], None]]:
+    """Show how far a study is while the block runs; yields what is called after every epoch of every arm.
+
+    Ctrl-C inside the block ends the command in status 130, after a line that says what was kept.
+    """
+    from normlab.terminal import progress_bar
+
     try:
-        with progress_bar(new_console(stderr=True), study.epochs) as watch:
-            result = run_study(study, out=out, watch=watch)
+        with progress_bar(new_console(stderr=True), num_epochs) as watch:
+            yield watch
     except KeyboardInterrupt as interrupt:
         # Typer would end here without a word, and with it the count of complete runs.
         complain(f"interrupted{f': {interrupt}' if str(interrupt) else ''}")
         raise typer.Exit(130) from None
-    show_result(console, result)
-    return result
 
 
 def complain(message: str) -> None:
