@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from normlab.errors import InputError, require_known
+from normlab.models.activations import ACTIVATIONS
+from normlab.models.counts import require_counts
+from normlab.models.initializers import INITIALIZERS
+from normlab.models.placement import PLACEMENTS, activation_at, in_order, needs_bias, norm_layer
 
 if TYPE_CHECKING:
     import keras
 
     from normlab.norms import Norm
 
-# The slope 0.3 is the default of keras.layers.LeakyReLU, which the notebook uses; the others have no parameter.
-ACTIVATIONS = ("relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid", "linear")
-LEAKY_RELU_SLOPE = 0.3
-INITIALIZERS = (
-    "he_normal",
-    "he_uniform",
-    "glorot_normal",
-    "glorot_uniform",
-    "lecun_normal",
-    "lecun_uniform",
-    "orthogonal",
-)
-PLACEMENTS = ("before", "after")
+__all__ = ["ACTIVATIONS", "INITIALIZERS", "PLACEMENTS", "check_mlp", "mlp"]
+
+# One layer of this width on another takes 37 GB: a larger one is a slip of the keyboard.
+MAX_WIDTH = 100_000
 
 
 def mlp(
@@ -41,7 +37,8 @@ def mlp(
     """Build Flatten, then per width Dense → norm → activation, then Dense(num_outputs) that gives logits.
 
     A Dense layer directly before a norm that subtracts a mean has no bias: the norm would cancel it. A norm of weights
-    acts on the hidden Dense layers themselves.
+    acts on the hidden Dense layers themselves. A norm whose published form contains the activation takes its place
+    where it stands before it: an identity of that name follows.
 
     Args:
         norm: The norm; called once per place.
@@ -55,37 +52,38 @@ def mlp(
         placement: The norm stands `before` the activation (Ioffe and Szegedy 2015) or `after` it (the notebook).
 
     Raises:
-        InputError: For a width below 1 or an unknown activation, initializer or placement.
+        InputError: For an option that `check_mlp` refuses, or a norm that can't serve where it stands.
     """
-    _check(widths, activation, initializer, placement)
+    check_mlp(widths=widths, activation=activation, initializer=initializer, input_norm=input_norm, placement=placement)
     import keras
 
     layers: list[keras.layers.Layer] = [keras.Input(tuple(input_shape), name="input")]
     if len(input_shape) > 1:
         layers.append(keras.layers.Flatten(name="flatten"))
     if input_norm:
-        layers.append(norm(name="norm_input"))
+        layers.append(norm_layer(norm, (math.prod(input_shape),), "norm_input"))
     for depth, width in enumerate(widths):
-        use_bias = placement == "after" or not norm.cancels_bias
-        dense = keras.layers.Dense(width, use_bias=use_bias, kernel_initializer=initializer, name=f"hidden_{depth}")
+        bias = needs_bias(norm, placement)
+        dense = keras.layers.Dense(width, use_bias=bias, kernel_initializer=initializer, name=f"hidden_{depth}")
         layers.append(norm.wrap(dense))
-        pair = [norm(name=f"norm_{depth}"), _activation(activation, depth)]
-        layers.extend(pair if placement == "before" else reversed(pair))
+        placed = norm_layer(norm, (width,), f"norm_{depth}")
+        layers += in_order(placed, activation_at(norm, activation, f"activation_{depth}", placement), placement)
     layers.append(keras.layers.Dense(num_outputs, name="head"))
     return keras.Sequential(layers, name="mlp")
 
 
-def _activation(activation: str, depth: int) -> keras.layers.Layer:
-    import keras
-
-    if activation == "leaky_relu":
-        return keras.layers.LeakyReLU(negative_slope=LEAKY_RELU_SLOPE, name=f"activation_{depth}")
-    return keras.layers.Activation(activation, name=f"activation_{depth}")
-
-
-def _check(widths: Sequence[int], activation: str, initializer: str, placement: str) -> None:
-    if any(width < 1 for width in widths):
-        raise InputError("every width must be at least 1", list(widths), "give positive counts, such as 300, 100")
+def check_mlp(
+    *,
+    widths: Sequence[int] = (300, 100),
+    activation: str = "relu",
+    initializer: str = "he_normal",
+    input_norm: bool = False,
+    placement: str = "before",
+) -> None:
+    """Raise `InputError` for an option of `mlp` that is unknown or out of bounds, without importing Keras."""
+    require_counts("widths", widths, MAX_WIDTH, "300, 100")
     require_known("activation", activation, ACTIVATIONS)
     require_known("initializer", initializer, INITIALIZERS)
     require_known("placement", placement, PLACEMENTS)
+    if not isinstance(input_norm, bool):
+        raise InputError("input_norm must be true or false", input_norm, "give one of the two")
