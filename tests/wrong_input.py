@@ -82,7 +82,7 @@ WRONG: dict[str, tuple[tuple[str, ...], str, str, str]] = {
     "initializer": (("--initializer", "he"), "initializer must be a known name", "'he'", "choose one of he_normal"),
     "placement": (("--placement", "in"), "placement must be a known name", "'in'", "choose one of before, after"),
     "schedule": (("--schedule", "cos"), "'constant', 'cosine' or 'step'", "'cos'", "change schedule"),
-    "warm-up of all epochs": (("--warmup", "10"), "warmup must be shorter than the training", "10.0", "give a smaller"),
+    "warm-up of all epochs": (("--warmup", "10"), "warmup must be shorter than the training", "10.0", "shorten the"),
     "label smoothing": (("--label-smoothing", "1"), "label_smoothing must be less than 1", "1.0", "change label"),
     "label smoothing of a regression": (
         ("--data", "good.csv", "--target", "a", "--label-smoothing", "0.1"),

@@ -43,7 +43,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "unknown schedule": ({"schedule": "cos"}, r"schedule must be 'constant', 'cosine' or 'step', got 'cos'"),
     "warm-up as long as the training": (
         {"warmup": 10, "epochs": 10},
-        r"warmup must be shorter than the training of 10 epochs, got 10\.0; give a smaller number of epochs",
+        r"warmup must be shorter than the training of 10 epochs, got 10\.0; shorten the warm-up",
     ),
     "warm-up before the start": ({"warmup": -1}, r"warmup must be greater than or equal to 0, got -1"),
     "warm-up inf": ({"warmup": math.inf}, r"warmup must be a finite number, got inf"),

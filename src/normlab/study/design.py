@@ -29,18 +29,6 @@ from normlab.seeding import MAX_SEED
 TUNING_SEEDS = 8
 # What `Study.model` says where the network is a function handed over in Python.
 FUNCTION = "function"
-# Settings of `Study` that are numbers: a truth value would count as 0 or 1.
-NUMBERS = (
-    "split_seed",
-    "warmup",
-    "label_smoothing",
-    "seeds",
-    "tuning_seeds",
-    "epochs",
-    "batch_size",
-    "margin",
-    "reach",
-)
 # Beyond these, float32 rounds a rate to zero or to infinity.
 SMALLEST_RATE, LARGEST_RATE = 1e-37, 1e38
 # Tuning seeds start here, so that the seeds reported on are fresh.
@@ -131,10 +119,11 @@ class Study(_Strict):
     margin: float = Field(0.005, gt=0, lt=1)
     reach: float | None = Field(None, gt=0, allow_inf_nan=False)
 
-    @field_validator(*NUMBERS, mode="before")
+    @field_validator("*", mode="before")
     @classmethod
     def _number(cls, given: Any, info: ValidationInfo) -> Any:
-        if isinstance(given, bool):
+        is_number = cls.model_fields[str(info.field_name)].annotation in (int, float, float | None)
+        if is_number and isinstance(given, bool):  # true would count as 1
             raise InputError(f"{info.field_name} must be a number", given, f"give {info.field_name} a number")
         return given
 
@@ -152,7 +141,7 @@ class Study(_Strict):
             raise InputError("arms must have different names", names, "give each its own `name`")
         if self.warmup >= self.epochs:
             rule = f"warmup must be shorter than the training of {self.epochs} epochs"
-            raise InputError(rule, self.warmup, "give a smaller number of epochs")
+            raise InputError(rule, self.warmup, "shorten the warm-up or train for longer")
         object.__setattr__(self, "network", self._resolved_network())
         for arm in self.arms:
             self.network_of(arm)  # an arm's own options are checked as the study's are
