@@ -34,9 +34,13 @@ def compare(
     split_seed: int = 0,
     network: Mapping[str, Any] | None = None,
     optimizer: str = "sgd",
+    schedule: str = "constant",
+    warmup: float = 0.0,
+    label_smoothing: float = 0.0,
+    augment: str = "none",
     rates: str | float | Sequence[float] = "tuned",
     seeds: int = 10,
-    tuning_seeds: int = 8,
+    tuning_seeds: int | None = None,
     epochs: int = 10,
     batch_size: int = 32,
     margin: float = 0.005,
@@ -60,9 +64,13 @@ def compare(
         split_seed: Draws the split of data that come without parts.
         network: Options of the named network; `normlab models` lists them.
         optimizer: `sgd`, `momentum`, `adam` or `adamw`.
+        schedule: Of the learning rate: `constant`, `cosine` or `step`.
+        warmup: Epochs, or part of one, in which the learning rate rises from 0.
+        label_smoothing: Share of every label that is spread over all classes, in training alone.
+        augment: What is done to training images: `none`, `flip`, `crop` or `flip-crop`.
         rates: `"tuned"`, a learning rate, or several, of which the first is the one that the answer is about.
         seeds: Pairs reported on.
-        tuning_seeds: Seeds per rate that choose it.
+        tuning_seeds: Seeds per rate that choose it; default: as many as `seeds`, at most eight.
         epochs: Passes over the training part.
         batch_size: Samples per step.
         margin: A smaller difference in accuracy is negligible; stated before the data are seen.
@@ -85,9 +93,13 @@ def compare(
         "split_seed": split_seed,
         "network": dict(network or {}),
         "optimizer": optimizer,
+        "schedule": schedule,
+        "warmup": warmup,
+        "label_smoothing": label_smoothing,
+        "augment": augment,
         "rates": rates,
         "seeds": seeds,
-        "tuning_seeds": tuning_seeds,
+        **({} if tuning_seeds is None else {"tuning_seeds": tuning_seeds}),
         "epochs": epochs,
         "batch_size": batch_size,
         "margin": margin,

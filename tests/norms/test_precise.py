@@ -76,6 +76,20 @@ def test_nothing_else_changes() -> None:
             assert np.array_equal(kept[variable.path], variable)
 
 
+def test_a_batch_norm_that_is_frozen_keeps_its_statistics() -> None:
+    model = _model("precise", num_norms=2)
+    frozen = model.layers[1]
+    frozen.trainable = False
+    kept = np.asarray(frozen.moving_mean), np.asarray(frozen.moving_variance)
+    recompute(model, [_data(32)])
+    assert np.array_equal(frozen.moving_mean, kept[0])
+    assert np.array_equal(frozen.moving_variance, kept[1])
+    assert not np.allclose(model.layers[3].moving_mean, 0, atol=1e-3)
+    model.layers[3].trainable = False
+    with pytest.raises(InputError, match="must have a batch norm"):
+        recompute(model, [_data(32)])
+
+
 def test_refusals() -> None:
     with pytest.raises(InputError, match="at least one batch"):
         recompute(_model("precise"), [])

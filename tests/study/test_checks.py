@@ -24,6 +24,11 @@ CASES = [
     (10, {"batch_size": 3}, r"batch norm \(arm batch\) .* got batch size 3 with a last batch of one \(10 samples\)"),
     (10, {"batch_size": 9}, r"batch size 9 with a last batch of one"),
     (10, {"batch_size": 1}, r"got batch size 1 with a batch of one"),
+    (
+        10,
+        {"batch_size": 5, "augment": "flip"},
+        r"unless inputs are images, .* got flip for inputs of shape \(2,\); leave",
+    ),
     (10, {"batch_size": 5, "reach": 1.01}, r"reach must be an accuracy of at most 1, got 1\.01"),
 ]
 
@@ -32,6 +37,27 @@ CASES = [
 def test_a_study_that_cannot_run_is_refused(num_train: int, settings: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         check(make_study(settings), _dataset(num_train))
+
+
+def test_there_are_no_labels_to_smooth_in_a_regression() -> None:
+    study = make_study({"batch_size": 5, "label_smoothing": 0.1})
+    with pytest.raises(InputError, match=r"label_smoothing must be 0 for regression, .* got 0\.1; leave it out"):
+        check(study, _dataset(10, "regression"))
+    check(study, _dataset(10))
+
+
+@pytest.mark.parametrize(
+    ("shape", "are_images"), [((8, 8), True), ((8, 8, 3), True), ((8,), False), ((2, 3, 4, 5), False)]
+)
+def test_images_have_two_axes_and_perhaps_channels(shape: tuple[int, ...], are_images: bool) -> None:
+    part = Part(np.zeros((10, *shape), np.float32), np.zeros(10, np.int32))
+    dataset = Dataset("d", "classification", part, part, part, ("a", "b"), 1.0, ())
+    study = make_study({"batch_size": 5, "augment": "crop"})
+    if are_images:
+        assert check(study, dataset) is None
+    else:
+        with pytest.raises(InputError, match="unless inputs are images"):
+            check(study, dataset)
 
 
 GOOD = [

@@ -40,6 +40,18 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "unknown initializer": ({"network": {"initializer": "he"}}, r"initializer must .* 'he'; choose one of he_normal"),
     "unknown placement": ({"network": {"placement": "in"}}, r"placement must .* 'in'; choose one of before, after"),
     "unknown optimizer": ({"optimizer": "sdg"}, r"optimizer must be 'sgd', 'momentum', 'adam' or 'adamw', got 'sdg'"),
+    "unknown schedule": ({"schedule": "cos"}, r"schedule must be 'constant', 'cosine' or 'step', got 'cos'"),
+    "warm-up as long as the training": (
+        {"warmup": 10, "epochs": 10},
+        r"warmup must be shorter than the training of 10 epochs, got 10\.0; shorten the warm-up",
+    ),
+    "warm-up before the start": ({"warmup": -1}, r"warmup must be greater than or equal to 0, got -1"),
+    "warm-up inf": ({"warmup": math.inf}, r"warmup must be a finite number, got inf"),
+    "warm-up as a truth value": ({"warmup": True}, r"warmup must be a number, got True"),
+    "label smoothing of one": ({"label_smoothing": 1}, r"label_smoothing must be less than 1, got 1"),
+    "negative label smoothing": ({"label_smoothing": -0.1}, r"label_smoothing must be greater than or equal to 0"),
+    "label smoothing nan": ({"label_smoothing": math.nan}, r"label_smoothing must be .* got nan"),
+    "unknown augmentation": ({"augment": "mirror"}, r"'none', 'flip', 'crop' or 'flip-crop', got 'mirror'; change"),
     "unknown way with missing values": ({"missing": "median"}, r"missing must be 'error', 'drop' or 'mean'"),
     "network as a number": ({"network": 3}, r"network must .* got 3"),
     "network option of another type": (
@@ -173,6 +185,22 @@ def test_tuned_searches_the_optimizers_grid(optimizer: str) -> None:
     assert not set(study.tuning_seed_list) & set(study.report_seeds)
 
 
+@pytest.mark.parametrize(
+    ("settings", "tuning_seeds"), [({}, 8), ({"seeds": 2}, 2), ({"seeds": 20}, 8), ({"seeds": 2, "tuning_seeds": 5}, 5)]
+)
+def test_a_small_study_tunes_with_as_many_seeds_as_it_reports_on(settings: dict[str, Any], tuning_seeds: int) -> None:
+    study = make_study(settings)
+    assert study.tuning_seeds == len(study.tuning_seed_list) == tuning_seeds
+    # What was derived is written down: the same study, said in full, is the same.
+    assert make_study(study.model_dump(mode="json")) == study
+
+
+def test_precise_batch_norm_is_an_arm() -> None:
+    study = make_study({"arms": ["batch", {"norm": "precise", "momentum": 0.9}]})
+    assert study.arms[1].build_norm().recomputes
+    assert study.arms[1].build_norm().options["momentum"] == 0.9
+
+
 def test_an_arm_takes_the_options_of_its_norm() -> None:
     study = make_study({"arms": ["none", {"norm": "group", "groups": 4, "widths": [8]}]})
     assert study.arms[1].build_norm().options["groups"] == 4
@@ -184,7 +212,6 @@ def test_an_arm_takes_the_options_of_its_norm() -> None:
     ("arm", "message"),
     [
         ({"norm": "group", "grops": 4}, r"known one, got grops in an arm; choose among .*groups"),
-        ({"norm": "precise"}, r"recompute statistics .* use batch here"),
         ({"norm": "no_such_file.py:Mine"}, r"file of a norm must exist"),
     ],
 )

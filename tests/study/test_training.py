@@ -15,6 +15,7 @@ from normlab.study.cells import Cell, Chunk
 from normlab.study.design import make_study
 from normlab.study.laboratory import Laboratory
 from normlab.study.training import EPOCH_SCHEMA, RUN_SCHEMA, train_chunk
+from normlab.train.augment import epoch_draws
 from normlab.train.order import epoch_order
 from normlab.train.population import EpochRecord
 
@@ -44,25 +45,30 @@ class _Noting:
         self.notes.append((self.arm, "start", seeds, rates))
         return _State(0, [np.array(seeds, np.float32)])
 
-    def train(self, state: _State, orders: list[np.ndarray]) -> tuple[_State, EpochRecord]:
-        self.notes.append((self.arm, "train", [order.tolist() for order in orders]))
+    def train(
+        self, state: _State, orders: list[np.ndarray], draws: list[np.ndarray] | None = None
+    ) -> tuple[_State, EpochRecord]:
+        self.notes.append((self.arm, "train", [order.tolist() for order in orders], draws))
         scores = state.epoch + 1 + np.arange(len(orders)) / 10
         diverged = np.array([0, 0, 4 if state.epoch else 0])
         return state._replace(epoch=state.epoch + 1), EpochRecord(scores, scores, scores, scores, diverged, 0.5)
 
-    def test(self, state: _State, num_runs: int) -> tuple[np.ndarray, np.ndarray]:
+    def test(self, state: _State, num_runs: int, orders: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        self.notes.append((self.arm, "test", [order.tolist() for order in orders]))
         return np.full(num_runs, float(state.epoch)), np.arange(num_runs) / 10
 
 
-def _trained() -> tuple[list[tuple[Any, ...]], list[tuple[str, int]], pl.DataFrame, pl.DataFrame]:
+def _trained(
+    augment: str = "none", dataset: Dataset = DATASET
+) -> tuple[list[tuple[Any, ...]], list[tuple[str, int]], pl.DataFrame, pl.DataFrame]:
     notes: list[tuple[Any, ...]] = []
     told: list[tuple[str, int]] = []
     populations: Any = {arm: _Noting(arm, notes) for arm in ("none", "batch")}
-    study = make_study({"epochs": 2, "batch_size": 4, "rates": 0.1})
+    study = make_study({"epochs": 2, "batch_size": 4, "rates": 0.1, "augment": augment})
 
     laboratory = Laboratory(populations, ["kernel"], 3, "map", {})
     chunk = Chunk("report", 5, CELLS)
-    epochs, runs = train_chunk(laboratory, study, DATASET, chunk, lambda arm, epoch: told.append((arm, epoch)))
+    epochs, runs = train_chunk(laboratory, study, dataset, chunk, lambda arm, epoch: told.append((arm, epoch)))
     return notes, told, epochs, runs
 
 
@@ -72,12 +78,33 @@ def test_arms_take_turns_on_the_same_orders_and_every_epoch_has_its_own() -> Non
         ("none", "start"),
         ("batch", "start"),
         *[("none", "train"), ("batch", "train")] * 2,
+        ("none", "test"),
+        ("batch", "test"),
     ]
     assert told == [("none", 1), ("batch", 1), ("none", 2), ("batch", 2)]
     for epoch in (0, 1):
         expected = [epoch_order(cell.seed, epoch, 10).tolist() for cell in CELLS]
         for note in notes[2 + 2 * epoch : 4 + 2 * epoch]:
             assert note[2] == expected
+            assert note[3] is None
+    assert [note[2] for note in notes[6:]] == [expected] * 2  # the test is made with the order of the last epoch
+
+
+def test_all_arms_see_the_same_augmented_images() -> None:
+    images = Part(np.zeros((10, 8, 8), np.uint8), PART.y)
+    dataset = dataclasses.replace(DATASET, train=images)
+    notes, _, _, runs = _trained("flip-crop", dataset)
+    for epoch in (0, 1):
+        expected = [epoch_draws(cell.seed, epoch, 10, (8, 8)) for cell in CELLS]
+        for note in notes[2 + 2 * epoch : 4 + 2 * epoch]:
+            assert np.array_equal(note[3], expected)
+    # The hash that proves the pairing covers them: equal in all arms, and another one than without augmentation.
+    by_seed = runs.group_by("seed").agg(pl.col("order_hash").unique())
+    assert by_seed["order_hash"].list.len().to_list() == [1, 1]
+    plain = _trained()[3]
+    assert not set(runs["order_hash"]) & set(plain["order_hash"])
+    seen = b"".join(epoch_order(0, e, 10).tobytes() + epoch_draws(0, e, 10, (8, 8)).tobytes() for e in (0, 1))
+    assert runs.filter(pl.col("seed") == 0)["order_hash"][0] == hashlib.sha256(seen).hexdigest()
 
 
 def test_every_run_starts_from_its_seed_at_its_arms_rate() -> None:
@@ -111,7 +138,9 @@ def test_a_divergence_after_many_rows_is_recorded() -> None:
 
 
 class _Late(_Noting):
-    def train(self, state: _State, orders: list[np.ndarray]) -> tuple[_State, EpochRecord]:
-        after, record = super().train(state, orders)
+    def train(
+        self, state: _State, orders: list[np.ndarray], draws: list[np.ndarray] | None = None
+    ) -> tuple[_State, EpochRecord]:
+        after, record = super().train(state, orders, draws)
         late = 177 if state.epoch == 59 else 0
         return after, dataclasses.replace(record, diverged_step=np.array([0, 0, late]))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import keras
@@ -96,6 +98,25 @@ def test_penalties_of_layers_enter_the_loss_that_is_minimized() -> None:
     # Keras's l2 adds 0.01 w^2, whose gradient is 0.02 w.
     expected = np.asarray(plain.trainable[0]) - RATE * 0.02 * np.asarray(state.trainable[0])
     np.testing.assert_allclose(shrunk.trainable[0], expected, rtol=1e-4, atol=1e-6)
+
+
+def test_smoothing_enters_the_step_and_no_record() -> None:
+    trainer, state = _trainer(NUM)
+    smoothing = 0.25
+    objective = objective_for("classification", CLASSES, trainer.model, smoothing)
+    smoothed = dataclasses.replace(trainer, objective=objective)
+    order = np.arange(NUM, dtype=np.int32)
+    (plain, totals), (after, recorded) = _epoch(trainer, state, order), _epoch(smoothed, state, order)
+    # One batch is the epoch, so the losses recorded are those before the step.
+    assert float(recorded.loss) == pytest.approx(float(totals.loss), rel=1e-6)
+    w, b = (np.asarray(v, np.float64) for v in state.trainable)
+    p = np.exp((X / DIVISOR) @ w + b)
+    p /= p.sum(1, keepdims=True)
+    targets = (1 - smoothing) * np.eye(CLASSES)[Y] + smoothing / CLASSES
+    np.testing.assert_allclose(
+        after.trainable[0], w - RATE * (X / DIVISOR).T @ ((p - targets) / NUM), rtol=1e-4, atol=1e-6
+    )
+    assert not np.allclose(after.trainable[0], plain.trainable[0], atol=1e-4)
 
 
 def test_inputs_are_divided_in_float32() -> None:

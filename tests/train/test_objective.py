@@ -50,6 +50,29 @@ def test_cross_entropy_of_probabilities_is_clipped_as_keras_clips_it() -> None:
     assert np.array_equal(hits, probabilities.argmax(1) == labels)
 
 
+@pytest.mark.parametrize("smoothing", [0.1, 0.9])
+@pytest.mark.parametrize("ending", ["logits", "softmax"])
+def test_smoothed_labels_are_kerass_own(ending: str, smoothing: float) -> None:
+    outputs = LOGITS if ending == "logits" else _softmax(LOGITS).astype(np.float32)
+    objective = objective_for("classification", 4, ENDINGS[ending][0](), smoothing)
+    assert objective.descended is not None
+    loss = keras.losses.CategoricalCrossentropy(
+        from_logits=ending == "logits", label_smoothing=smoothing, reduction=None
+    )
+    theirs = loss(np.eye(4, dtype=np.float32)[LABELS], outputs)
+    np.testing.assert_allclose(objective.descended(outputs, LABELS), np.asarray(theirs), rtol=1e-4, atol=1e-5)
+    plain = objective_for("classification", 4, ENDINGS[ending][0]())
+    assert objective.per_sample is plain.per_sample
+    assert plain.descended is None
+
+
+def test_knowing_nothing_costs_the_same_under_smoothing() -> None:
+    objective = objective_for("classification", 4, ENDINGS["logits"][0](), 0.3)
+    assert objective.descended is not None
+    found = objective.descended(np.zeros((2, 4), np.float32), LABELS[:2])
+    np.testing.assert_allclose(found, objective.uninformed_loss, rtol=1e-6)
+
+
 def test_squared_error_has_no_hits() -> None:
     losses, hits = squared_error(np.array([[1.0], [2.0]], np.float32), np.array([3.0, 2.5], np.float32))
     assert losses.tolist() == [4.0, 0.25]

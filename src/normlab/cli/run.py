@@ -31,11 +31,23 @@ def run(
     input_norm: Annotated[bool | None, typer.Option(help="Put a norm before the first layer too.")] = None,
     placement: Annotated[str | None, typer.Option(help="Norm before or after the activation.")] = None,
     optimizer: Annotated[str | None, typer.Option(help="sgd, momentum, adam or adamw. Default: sgd.")] = None,
+    schedule: Annotated[
+        str | None, typer.Option(help="Of the learning rate: constant, cosine or step. Default: constant.")
+    ] = None,
+    warmup: Annotated[float | None, typer.Option(help="Epochs in which the rate rises from 0. Default: 0.")] = None,
+    label_smoothing: Annotated[
+        float | None, typer.Option(help="Share of a label spread over all classes in training. Default: 0.")
+    ] = None,
+    augment: Annotated[
+        str | None, typer.Option(help="Of training images: none, flip, crop or flip-crop. Default: none.")
+    ] = None,
     rates: Annotated[
         str | None, typer.Option(help="tuned (default), a learning rate, or several; the first answers.")
     ] = None,
     seeds: Annotated[int | None, typer.Option(help="Pairs reported on. Default: 10.")] = None,
-    tuning_seeds: Annotated[int | None, typer.Option(help="Seeds per rate that choose it. Default: 8.")] = None,
+    tuning_seeds: Annotated[
+        int | None, typer.Option(help="Seeds per rate that choose it. Default: as --seeds, at most 8.")
+    ] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training part. Default: 10.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Samples per step. Default: 32.")] = None,
     margin: Annotated[float | None, typer.Option(help="Negligible difference in accuracy. Default: 0.005.")] = None,
@@ -62,6 +74,10 @@ def run(
         "model": model,
         "arms": [name.strip() for name in arms.split(",")] if arms is not None else None,
         "optimizer": optimizer,
+        "schedule": schedule,
+        "warmup": warmup,
+        "label_smoothing": label_smoothing,
+        "augment": augment,
         "rates": rates if rates in (None, "tuned") else _numbers("rates", rates, float),
         "seeds": seeds,
         "tuning_seeds": tuning_seeds,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 from keras import ops
@@ -24,8 +24,75 @@ class PreciseBatchNormalization(keras.layers.BatchNormalization):  # type: ignor
     """
 
 
+class Sums(NamedTuple):
+    """Sums over the samples seen: their number, and per batch norm n_k mean_k and n_k (variance_k + mean_k^2)."""
+
+    count: Any
+    moments: list[tuple[Any, Any]]
+
+
+class PreciseStatistics:
+    """The statistics of a model's batch norms over batches: `start`, `add` each batch, `replaced`.
+
+    Each batch passes through the model in training mode, so that every layer normalizes by that batch's moments, with
+    the weights standing still. With batch k of n_k samples, its moments mean_k and variance_k, and shares
+    w_k = n_k / sum(n):
+
+        mean = sum_k w_k mean_k
+        variance = sum_k w_k (variance_k + mean_k^2) - mean^2
+
+    For a layer whose input the statistics of others do not change, these are the moments of all samples together.
+    Batch norms are `keras.layers.BatchNormalization` and its subclasses at any depth, without those set to
+    `trainable = False`, which train with their moving statistics; other variables keep their values.
+
+    No method has side effects, so a Python loop and a traced one can both be made of them.
+
+    Raises:
+        InputError: If the model has no batch norm.
+    """
+
+    def __init__(self, model: keras.Model) -> None:
+        self.model = model
+        positions = {id(variable): index for index, variable in enumerate(model.non_trainable_variables)}
+        norms = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
+        self._places = [
+            (layer.momentum, positions[id(layer.moving_mean)], positions[id(layer.moving_variance)])
+            for layer in norms
+            if layer.trainable
+        ]
+        if not self._places:
+            raise InputError("the model must have a batch norm", model.name, "recompute only models with batch norm")
+
+    def start(self, non_trainable: Sequence[Any]) -> Sums:
+        """Return the sums over no sample."""
+        zeros = [tuple(ops.zeros_like(non_trainable[index]) for index in pair) for _, *pair in self._places]
+        return Sums(ops.zeros(()), zeros)  # type: ignore[arg-type]
+
+    def add(self, sums: Sums, trainable: Sequence[Any], non_trainable: Sequence[Any], batch: Any) -> Sums:
+        """Return the sums with one more batch of inputs."""
+        # From zero, one step of a moving value leaves (1 - momentum) times the batch's value.
+        moved = {index for _, *pair in self._places for index in pair}
+        start = [ops.zeros_like(value) if index in moved else value for index, value in enumerate(non_trainable)]
+        _, after = self.model.stateless_call(trainable, start, batch, training=True)
+        count = batch.shape[0]
+        added = []
+        for (momentum, at_mean, at_variance), (first, second) in zip(self._places, sums.moments, strict=True):
+            mean, variance = after[at_mean] / (1 - momentum), after[at_variance] / (1 - momentum)
+            added.append((first + count * mean, second + count * (variance + mean * mean)))
+        return Sums(sums.count + count, added)
+
+    def replaced(self, sums: Sums, non_trainable: Sequence[Any]) -> list[Any]:
+        """Return the non-trainable values with the statistics that the sums amount to."""
+        values = list(non_trainable)
+        for (_, at_mean, at_variance), (first, second) in zip(self._places, sums.moments, strict=True):
+            mean = first / sums.count
+            values[at_mean] = mean
+            values[at_variance] = ops.maximum(second / sums.count - mean * mean, 0.0)  # rounding may leave -1e-9
+        return values
+
+
 def recompute(model: keras.Model, batches: Iterable[Any]) -> None:
-    """Replace the moving statistics of every batch norm of a model by those over `batches`; see `precise_statistics`.
+    """Replace the moving statistics of every batch norm of a model by those over `batches`; see `PreciseStatistics`.
 
     Raises:
         InputError: If there is no batch, or the model has no batch norm.
@@ -42,16 +109,6 @@ def precise_statistics(
 ) -> list[Any]:
     """Return the non-trainable values with the moving statistics of batch norms replaced, without side effects.
 
-    Each batch passes through the model in training mode, so that every layer normalizes by that batch's moments, with
-    the weights standing still. With batch k of n_k samples, its moments mean_k and variance_k, and shares
-    w_k = n_k / sum(n):
-
-        mean = sum_k w_k mean_k
-        variance = sum_k w_k (variance_k + mean_k^2) - mean^2
-
-    For a layer whose input the statistics of others do not change, these are the moments of all samples together.
-    Batch norms are `keras.layers.BatchNormalization` and its subclasses; other variables keep their values.
-
     Args:
         model: A built Keras model.
         trainable: Values of `model.trainable_variables`, in that order.
@@ -61,31 +118,10 @@ def precise_statistics(
     Raises:
         InputError: If there is no batch, or the model has no batch norm.
     """
-    positions = {id(variable): index for index, variable in enumerate(model.non_trainable_variables)}
-    layers = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
-    places = [
-        (layer.momentum, positions[id(layer.moving_mean)], positions[id(layer.moving_variance)]) for layer in layers
-    ]
-    if not places:
-        raise InputError("the model must have a batch norm", model.name, "recompute only models with batch norm")
-    # From zero, one step of a moving value leaves (1 - momentum) times the batch's value.
-    moved = {index for _, *pair in places for index in pair}
-    start = [ops.zeros_like(value) if index in moved else value for index, value in enumerate(non_trainable)]
-    total = 0
-    sums: list[tuple[Any, Any]] = [(0.0, 0.0)] * len(places)
+    statistics = PreciseStatistics(model)
+    sums, found = statistics.start(non_trainable), False
     for batch in batches:
-        _, after = model.stateless_call(trainable, start, batch, training=True)
-        count = batch.shape[0]
-        total += count
-        for number, (momentum, at_mean, at_variance) in enumerate(places):
-            mean, variance = after[at_mean] / (1 - momentum), after[at_variance] / (1 - momentum)
-            first, second = sums[number]
-            sums[number] = (first + count * mean, second + count * (variance + mean * mean))
-    if not total:
+        sums, found = statistics.add(sums, trainable, non_trainable, batch), True
+    if not found:
         raise InputError("batches must hold at least one batch", "none", "pass batches of the training set")
-    replaced = list(non_trainable)
-    for (_, at_mean, at_variance), (first, second) in zip(places, sums, strict=True):
-        mean = first / total
-        replaced[at_mean] = mean
-        replaced[at_variance] = ops.maximum(second / total - mean * mean, 0.0)  # rounding may leave -1e-9
-    return replaced
+    return statistics.replaced(sums, non_trainable)

@@ -103,10 +103,24 @@ def _experiment(records: Records) -> list[tuple[str, Content]]:
         (
             "Training",
             f"{study['optimizer']}, batches of {study['batch_size']}, {counted(study['epochs'], 'epoch')} of "
-            f"{counted(steps, 'step')}, new order of the samples every epoch",
+            f"{counted(steps, 'step')}, new order of the samples every epoch{_departures(study)}",
         )
     )
     return found
+
+
+def _departures(study: Mapping[str, Any]) -> str:
+    """Say what else training did, where the study departs from plain steps at a constant rate; begins with a break."""
+    found = []
+    if study["schedule"] != "constant":
+        found.append(f"{study['schedule']} schedule of the learning rate")
+    if study["warmup"]:
+        found.append(f"warm-up over {study['warmup']:g} of {study['epochs']} epochs")
+    if study["label_smoothing"]:
+        found.append(f"label smoothing {study['label_smoothing']:g}, which no loss shown contains")
+    if study["augment"] != "none":
+        found.append(f"training images augmented by {study['augment']}")
+    return "".join(f"; {part}" for part in found)
 
 
 def _fairness(records: Records) -> list[tuple[str, Content]]:

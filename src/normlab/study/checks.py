@@ -31,6 +31,15 @@ def check(study: Study, dataset: Dataset) -> None:
             f"batch size {study.batch_size} with {what}",
             f"choose another --batch-size, such as {_batch_size_without_single(num_samples, study.batch_size)}",
         )
+    if study.label_smoothing and dataset.task == "regression":
+        rule = "label_smoothing must be 0 for regression, which has no labels to smooth"
+        raise InputError(rule, study.label_smoothing, "leave it out")
+    if study.augment != "none" and len(dataset.input_shape) not in (2, 3):
+        raise InputError(
+            "augment must be none unless inputs are images, (height, width) or (height, width, channels)",
+            f"{study.augment} for inputs of shape {dataset.input_shape}",
+            "leave it out",
+        )
     if study.reach is not None and dataset.task == "classification" and study.reach > 1:
         raise InputError("reach must be an accuracy of at most 1", study.reach, "give a share such as 0.95")
 

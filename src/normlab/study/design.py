@@ -24,7 +24,8 @@ from normlab.norms import NORMS, Norm, own_norm
 from normlab.seeding import MAX_SEED
 
 # Eight pairs reach p = 2 / 2^8 = 0.008 in an exact two-sided sign-flip test: enough for a verdict at a shared rate when
-# two of the seven rates of a grid show a difference (Benjamini-Hochberg asks for 0.05 * 2 / 7 = 0.014).
+# two of the seven rates of a grid show a difference (Benjamini-Hochberg asks for 0.05 * 2 / 7 = 0.014). A study of
+# fewer seeds tunes with as many as it reports on.
 TUNING_SEEDS = 8
 # What `Study.model` says where the network is a function handed over in Python.
 FUNCTION = "function"
@@ -82,14 +83,12 @@ class Arm(_Strict):
         else:
             require_known("norm", self.norm, NORMS)
             found = NORMS[self.norm]
-        if found.recomputes:
-            raise InputError(
-                "a study can't recompute statistics over the training set before it evaluates",
-                f"the norm {self.norm}",
-                "use batch here, and normlab.norms.precise on the trained model",
-            )
         given = self.model_extra or {}
         return found.with_options(**{name: value for name, value in given.items() if name in found.options})
+
+
+def _as_many_as_seeds(given: dict[str, Any]) -> int:
+    return min(TUNING_SEEDS, given.get("seeds", TUNING_SEEDS))  # absent where `seeds` itself is wrong
 
 
 class Study(_Strict):
@@ -108,18 +107,23 @@ class Study(_Strict):
     network: dict[str, Any] = {}
     arms: tuple[Arm, ...] = (Arm(norm="none"), Arm(norm="batch"))
     optimizer: Literal["sgd", "momentum", "adam", "adamw"] = "sgd"
+    schedule: Literal["constant", "cosine", "step"] = "constant"
+    warmup: float = Field(0.0, ge=0, allow_inf_nan=False)
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    augment: Literal["none", "flip", "crop", "flip-crop"] = "none"
     rates: Literal["tuned"] | tuple[float, ...] = "tuned"
     seeds: int = Field(10, ge=1, le=FIRST_TUNING_SEED)
-    tuning_seeds: int = Field(TUNING_SEEDS, ge=1, le=FIRST_TUNING_SEED)
+    tuning_seeds: int = Field(default_factory=_as_many_as_seeds, ge=1, le=FIRST_TUNING_SEED)
     epochs: int = Field(10, ge=1)
     batch_size: int = Field(32, ge=1)
     margin: float = Field(0.005, gt=0, lt=1)
     reach: float | None = Field(None, gt=0, allow_inf_nan=False)
 
-    @field_validator("split_seed", "seeds", "tuning_seeds", "epochs", "batch_size", "margin", "reach", mode="before")
+    @field_validator("*", mode="before")
     @classmethod
     def _number(cls, given: Any, info: ValidationInfo) -> Any:
-        if isinstance(given, bool):  # true would count as 1
+        is_number = cls.model_fields[str(info.field_name)].annotation in (int, float, float | None)
+        if is_number and isinstance(given, bool):  # true would count as 1
             raise InputError(f"{info.field_name} must be a number", given, f"give {info.field_name} a number")
         return given
 
@@ -135,6 +139,9 @@ class Study(_Strict):
         names = [arm.name for arm in self.arms]
         if len(set(names)) < len(names):
             raise InputError("arms must have different names", names, "give each its own `name`")
+        if self.warmup >= self.epochs:
+            rule = f"warmup must be shorter than the training of {self.epochs} epochs"
+            raise InputError(rule, self.warmup, "shorten the warm-up or train for longer")
         object.__setattr__(self, "network", self._resolved_network())
         for arm in self.arms:
             self.network_of(arm)  # an arm's own options are checked as the study's are

@@ -48,8 +48,10 @@ def build_plans(study: Study, dataset: Dataset, build_model: ModelBuilder) -> di
     """Build every arm's model once.
 
     Raises:
-        InputError: If a model does not fit the data, or a norm can't serve where it stands.
+        InputError: If a model does not fit the data, a norm can't serve where it stands, or there are no statistics to
+            recompute.
     """
+    from normlab.norms.precise import PreciseStatistics
     from normlab.train.blueprint import blueprint
 
     num_samples = len(dataset.train)
@@ -59,6 +61,8 @@ def build_plans(study: Study, dataset: Dataset, build_model: ModelBuilder) -> di
         built = blueprint(lambda: fitting(build_model(arm), dataset))
         for size in batch_sizes:
             check_model(arm.build_norm(), built.model, size)
+        if arm.build_norm().recomputes:
+            PreciseStatistics(built.model)
         return built
 
     return {arm.name: plan(arm) for arm in study.arms}
@@ -81,6 +85,7 @@ def set_up(
     """
     import jax
 
+    from normlab.train.augment import AUGMENTATIONS
     from normlab.train.blueprint import shared_paths
     from normlab.train.devices import run_mesh
     from normlab.train.initial import InitialValues
@@ -88,28 +93,36 @@ def set_up(
     from normlab.train.objective import objective_for
     from normlab.train.optimizers import OPTIMIZERS
     from normlab.train.population import Population, choose_layout, place
+    from normlab.train.schedules import schedule_for
 
     mesh = run_mesh()
     data = place(dataset.train, dataset.validation, dataset.test, mesh)
     values = InitialValues()
     chunk_runs = recorded["chunk_runs"] if recorded else chunk_size(study, list(plans.values()), jax.device_count())
 
-    def population(arm: str, layout: Any) -> Population:
-        model = plans[arm].model
+    steps_per_epoch = math.ceil(len(dataset.train) / study.batch_size)
+    schedule = schedule_for(study.schedule, study.warmup, study.epochs, steps_per_epoch)
+    augmentation = AUGMENTATIONS[study.augment]
+
+    def population(arm: Arm, layout: Any) -> Population:
+        model = plans[arm.name].model
         optimizer = OPTIMIZERS[study.optimizer].build()
         optimizer.build(model.trainable_variables)
-        objective = objective_for(dataset.task, dataset.num_outputs, model)
-        trainer = Trainer(model, optimizer, objective, study.batch_size, dataset.divisor)
-        return Population(plans[arm], trainer, data, chunk_runs, values, layout)
+        objective = objective_for(dataset.task, dataset.num_outputs, model, study.label_smoothing)
+        recomputes = arm.build_norm().recomputes
+        trainer = Trainer(
+            model, optimizer, objective, study.batch_size, dataset.divisor, schedule, augmentation, recomputes
+        )
+        return Population(plans[arm.name], trainer, data, chunk_runs, values, layout)
 
-    first = study.baseline.name
+    first = study.baseline
     if recorded:
         baseline, seconds = population(first, recorded["layout"]), recorded["layout_seconds"]
     else:
         baseline, seconds = choose_layout(lambda layout: population(first, layout))
-    others = {arm.name: population(arm.name, baseline.layout) for arm in study.arms[1:]}
+    others = {arm.name: population(arm, baseline.layout) for arm in study.arms[1:]}
     shared = shared_paths(list(plans.values()))
-    return Laboratory({first: baseline, **others}, shared, chunk_runs, baseline.layout, seconds)
+    return Laboratory({first.name: baseline, **others}, shared, chunk_runs, baseline.layout, seconds)
 
 
 def named_model(study: Study, dataset: Dataset) -> ModelBuilder:

@@ -71,10 +71,8 @@ def train_chunk(
         chunk: The cells.
         after_epoch: Called with the arm's name and the epoch, from 1, when all runs of that arm have finished it.
     """
-    from normlab.train.order import epoch_order
-
-    num_samples = len(dataset.train)
     seeds = [cell.seed for cell in chunk.cells]
+    orders: list[np.ndarray] = []
     states = {
         arm: population.start(seeds, [cell.rates[arm] for cell in chunk.cells])
         for arm, population in laboratory.populations.items()
@@ -83,18 +81,30 @@ def train_chunk(
     seen = {(arm, seed): hashlib.sha256() for arm in states for seed in seeds}
     rows: list[dict[str, Any]] = []
     for epoch in range(1, study.epochs + 1):
-        orders_by_seed = {seed: epoch_order(seed, epoch - 1, num_samples) for seed in dict.fromkeys(seeds)}
-        orders = [orders_by_seed[seed] for seed in seeds]
+        drawn = {seed: _drawn(study, dataset, seed, epoch - 1) for seed in dict.fromkeys(seeds)}
+        orders, *draws = ([drawn[seed][kind] for seed in seeds] for kind in range(len(drawn[seeds[0]])))
         for arm, population in laboratory.populations.items():
-            states[arm], record = population.train(states[arm], orders)
-            for seed, order in orders_by_seed.items():
-                seen[arm, seed].update(order.tobytes())
+            states[arm], record = population.train(states[arm], orders, draws=draws[0] if draws else None)
+            for seed, arrays in drawn.items():
+                seen[arm, seed].update(b"".join(array.tobytes() for array in arrays))
             rows += _epoch_rows(study, dataset, chunk, arm, epoch, record)
             after_epoch(arm, epoch)
-    tested = {arm: population.test(states[arm], len(seeds)) for arm, population in laboratory.populations.items()}
+    tested = {
+        arm: population.test(states[arm], len(seeds), orders) for arm, population in laboratory.populations.items()
+    }
     epochs = pl.DataFrame([{k: row[k] for k in EPOCH_SCHEMA} for row in rows], schema=EPOCH_SCHEMA)
     hashes = {key: {"initial_hash": initial[key], "order_hash": sha.hexdigest()} for key, sha in seen.items()}
     return epochs, _run_frame(study, dataset, chunk, rows, tested, hashes)
+
+
+def _drawn(study: Study, dataset: Dataset, seed: int, epoch: int) -> list[np.ndarray]:
+    """Return the order of one seed's samples in an epoch, from 0, and the draws of augmentation where there is one."""
+    from normlab.train.augment import epoch_draws
+    from normlab.train.order import epoch_order
+
+    num_samples = len(dataset.train)
+    order = epoch_order(seed, epoch, num_samples)
+    return [order] if study.augment == "none" else [order, epoch_draws(seed, epoch, num_samples, dataset.input_shape)]
 
 
 def _epoch_rows(

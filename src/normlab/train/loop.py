@@ -8,6 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from normlab.train.augment import Augmentation, augmented
+from normlab.train.optimizers import rate_position
+from normlab.train.schedules import CONSTANT, Schedule
+
 if TYPE_CHECKING:
     import keras
 
@@ -27,6 +31,9 @@ class Trainer:
         objective: Loss per sample and its bound.
         batch_size: Samples per step; the last step of an epoch takes what is left.
         divisor: Inputs are divided by it in float32, inside the program.
+        schedule: Multiplies each run's learning rate, step by step.
+        augmentation: What is done to training images; None for nothing.
+        recomputes: Whether an evaluation is made with statistics over the training part; see `recompute`.
     """
 
     model: keras.Model
@@ -34,6 +41,9 @@ class Trainer:
     objective: Objective
     batch_size: int
     divisor: float
+    schedule: Schedule = CONSTANT
+    augmentation: Augmentation | None = None
+    recomputes: bool = False
 
 
 class RunState(NamedTuple):
@@ -54,7 +64,13 @@ class Totals(NamedTuple):
 
 
 def train_epoch(
-    trainer: Trainer, state: RunState, x: jax.Array, y: jax.Array, order: jax.Array, num_batches: jax.Array
+    trainer: Trainer,
+    state: RunState,
+    x: jax.Array,
+    y: jax.Array,
+    order: jax.Array,
+    num_batches: jax.Array,
+    draws: jax.Array | None = None,
 ) -> tuple[RunState, Totals]:
     """Train one run for one epoch in the given order of samples.
 
@@ -66,30 +82,38 @@ def train_epoch(
         order: Permutation of the samples, (n,), int32.
         num_batches: Full batches to take, at most n // batch_size; traced, so a short measurement needs no second
             program. The last, short batch is its own step: padding would enter a norm's statistics.
+        draws: What chance decides for each image in this epoch, `augment.epoch_draws`; only with augmentation.
 
     Returns:
         The state after, and sums of loss and hits over the epoch's samples, as seen in training mode before each step.
     """
+    if (trainer.augmentation is None) != (draws is None):
+        raise ValueError("draws must come with an augmentation, and only then")
     size = trainer.batch_size
     whole, rest = divmod(len(order), size)
     batches = order[: whole * size].reshape(whole, size)
 
+    def step(carry: tuple[RunState, Totals], chosen: jax.Array) -> tuple[RunState, Totals]:
+        inputs = x[chosen]
+        if trainer.augmentation is not None and draws is not None:  # one comes with the other, see above
+            inputs = augmented(trainer.augmentation, inputs, draws[chosen])
+        return train_step(trainer, carry, inputs, y[chosen])
+
     def one(position: jax.Array, carry: tuple[RunState, Totals]) -> tuple[RunState, Totals]:
-        chosen = batches[position]
-        return train_step(trainer, carry, x[chosen], y[chosen])
+        return step(carry, batches[position])
 
     carry = jax.lax.fori_loop(0, num_batches, one, (state, Totals(jnp.float32(0), jnp.float32(0))))
     if rest:
-        chosen = order[whole * size :]
-        carry = train_step(trainer, carry, x[chosen], y[chosen])
+        carry = step(carry, order[whole * size :])
     return carry
 
 
 def train_step(trainer: Trainer, carry: tuple[RunState, Totals], x: jax.Array, y: jax.Array) -> tuple[RunState, Totals]:
     """Take one optimizer step on the batch (x, y) and add its losses and hits to the totals.
 
-    The step descends the mean loss plus the model's penalties (weight decay as a regularizer); the totals leave the
-    penalties out, as an evaluation does, so that training and test loss can be set side by side.
+    The step descends the mean loss plus the model's penalties (weight decay as a regularizer), with smoothed labels
+    where the objective smooths them; the totals leave penalties and smoothing out, as an evaluation does, so that
+    training and test loss can be set side by side.
     """
     state, totals = carry
 
@@ -98,10 +122,11 @@ def train_step(trainer: Trainer, carry: tuple[RunState, Totals], x: jax.Array, y
             trainable, state.non_trainable, scaled(x, trainer.divisor), training=True, return_losses=True
         )
         losses, hits = trainer.objective.per_sample(outputs, y)
-        return losses.mean() + sum(penalties), (non_trainable, losses.sum(), hits.sum())
+        descended = losses if trainer.objective.descended is None else trainer.objective.descended(outputs, y)
+        return descended.mean() + sum(penalties), (non_trainable, losses.sum(), hits.sum())
 
     (loss, (non_trainable, losses, hits)), gradients = jax.value_and_grad(mean_loss, has_aux=True)(state.trainable)
-    trainable, optimizer = trainer.optimizer.stateless_apply(state.optimizer, gradients, state.trainable)
+    trainable, optimizer = _updated(trainer, state, gradients)
     step = state.step + 1
     bad = ~(loss <= trainer.objective.divergence_bound)  # also true where the loss is not a number
     diverged_step = jnp.where((state.diverged_step == 0) & bad, step, state.diverged_step)
@@ -132,3 +157,18 @@ def evaluate(trainer: Trainer, state: RunState, x: jax.Array, y: jax.Array) -> T
 def scaled(x: jax.Array, divisor: float) -> jax.Array:
     """Return stored inputs as the network sees them: float32, divided by the divisor."""
     return x.astype(jnp.float32) / divisor
+
+
+def _updated(trainer: Trainer, state: RunState, gradients: list[Any]) -> tuple[list[Any], list[Any]]:
+    """Return parameters and the optimizer's variables after one update at the step's learning rate.
+
+    The run's own rate stays in the state: the schedule is a function of the step, and multiplies that rate anew.
+    """
+    if trainer.schedule.is_constant:
+        return trainer.optimizer.stateless_apply(state.optimizer, gradients, state.trainable)
+    position = rate_position(trainer.optimizer)
+    own, now = state.optimizer[position], list(state.optimizer)
+    now[position] = own * trainer.schedule.factor(state.step)
+    trainable, optimizer = trainer.optimizer.stateless_apply(now, gradients, state.trainable)
+    optimizer[position] = own
+    return trainable, optimizer

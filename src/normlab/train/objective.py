@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -24,11 +25,15 @@ class Objective:
         per_sample: (outputs, targets) -> (losses, hits), each of shape (batch,); a hit is 1 where the largest output
             is the true class. Regression has no hits: zeros.
         uninformed_loss: The mean loss of a predictor that knows nothing: ln(classes), or 1 for a standardized target.
+            Smoothing leaves it as it is.
+        descended: (outputs, targets) -> losses (batch,) that a training step descends in place of those; None for
+            the same. What is recorded and evaluated is always `per_sample`.
     """
 
     name: str
     per_sample: Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
     uninformed_loss: float
+    descended: Callable[[jax.Array, jax.Array], jax.Array] | None = None
 
     @property
     def divergence_bound(self) -> float:
@@ -36,20 +41,27 @@ class Objective:
         return DIVERGENCE_FACTOR * self.uninformed_loss
 
 
-def objective_for(task: str, num_outputs: int, model: keras.Model) -> Objective:
-    """Return cross-entropy for classification (on logits, or on a final softmax), squared error for regression."""
+def objective_for(task: str, num_outputs: int, model: keras.Model, label_smoothing: float = 0.0) -> Objective:
+    """Return cross-entropy for classification (on logits, or on a final softmax), squared error for regression.
+
+    `label_smoothing`, in [0, 1), is the share of every label that is spread over all classes; for classification only.
+    """
     if task == "regression":
         return Objective("mean squared error", squared_error, 1.0)
-    per_sample = probability_cross_entropy if ends_in_softmax(model) else cross_entropy
-    return Objective("cross-entropy", per_sample, math.log(num_outputs))
+    is_softmax = ends_in_softmax(model)
+    per_sample = probability_cross_entropy if is_softmax else cross_entropy
+    descended = None
+    if label_smoothing:
+        log_probabilities = logs_of_probabilities if is_softmax else logs_of_logits
+        descended = partial(smoothed_cross_entropy, log_probabilities, label_smoothing)
+    return Objective("cross-entropy", per_sample, math.log(num_outputs), descended)
 
 
 def cross_entropy(logits: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Return -log softmax(logits)[label] in nats, and hits; logits (batch, classes), labels (batch,)."""
-    import jax
     import jax.numpy as jnp
 
-    losses = -jnp.take_along_axis(jax.nn.log_softmax(logits), labels[:, None], axis=1)[:, 0]
+    losses = -jnp.take_along_axis(logs_of_logits(logits), labels[:, None], axis=1)[:, 0]
     return losses, _hits(logits, labels)
 
 
@@ -59,6 +71,44 @@ def probability_cross_entropy(probabilities: jax.Array, labels: jax.Array) -> tu
 
     chosen = jnp.take_along_axis(probabilities, labels[:, None], axis=1)[:, 0]
     return -jnp.log(jnp.clip(chosen, 1e-7, 1.0)), _hits(probabilities, labels)
+
+
+def smoothed_cross_entropy(
+    log_probabilities: Callable[[jax.Array], jax.Array], smoothing: float, outputs: jax.Array, labels: jax.Array
+) -> jax.Array:
+    """Return the cross-entropy with smoothed labels in nats, (batch,).
+
+    With K classes, label y, and smoothing e, the target is (1 - e) for y plus e / K for every class:
+
+        -(1 - e) log p[y] - e / K sum_k log p[k]
+
+    Source: Szegedy et al. 2016, "Rethinking the Inception architecture", arXiv:1512.00567, section 7.
+
+    Args:
+        log_probabilities: From outputs to log p, (batch, K) both.
+        smoothing: e, in [0, 1).
+        outputs: Of the network, (batch, K).
+        labels: (batch,).
+    """
+    import jax.numpy as jnp
+
+    logs = log_probabilities(outputs)
+    own = jnp.take_along_axis(logs, labels[:, None], axis=1)[:, 0]
+    return -(1 - smoothing) * own - smoothing * logs.mean(-1)
+
+
+def logs_of_logits(logits: jax.Array) -> jax.Array:
+    """Return log softmax(logits)."""
+    import jax
+
+    return jax.nn.log_softmax(logits)
+
+
+def logs_of_probabilities(probabilities: jax.Array) -> jax.Array:
+    """Return log p with p clipped to [1e-7, 1], as in `probability_cross_entropy`."""
+    import jax.numpy as jnp
+
+    return jnp.log(jnp.clip(probabilities, 1e-7, 1.0))
 
 
 def squared_error(predictions: jax.Array, targets: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -59,12 +59,21 @@ OPTIMIZERS = {
 }
 
 
+# Keras's name of the variable that each optimizer reads its rate from.
+RATE = "learning_rate"
+
+
+def rate_position(optimizer: keras.optimizers.Optimizer) -> int:
+    """Return the place of the learning rate among the optimizer's variables."""
+    return [variable.name for variable in optimizer.variables].index(RATE)
+
+
 def initial_state(optimizer: keras.optimizers.Optimizer, rates: list[float]) -> list[np.ndarray]:
     """Return the optimizer's variables for all runs, each of shape (num_runs, ...), with the rate of each run."""
     stacked = []
     for variable in optimizer.variables:
         value = np.asarray(variable.value)
-        if variable.name == "learning_rate":
+        if variable.name == RATE:
             stacked.append(np.asarray(rates, dtype=value.dtype))
         else:
             stacked.append(np.broadcast_to(value, (len(rates), *value.shape)).copy())

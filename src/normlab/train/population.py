@@ -19,6 +19,7 @@ from normlab.train.blueprint import Blueprint
 from normlab.train.initial import InitialValues
 from normlab.train.loop import RunState, Totals, Trainer, evaluate, train_epoch
 from normlab.train.optimizers import initial_state
+from normlab.train.recompute import evaluation_state
 
 if TYPE_CHECKING:
     from jax.sharding import Mesh
@@ -107,17 +108,23 @@ class Population:
         return jax.device_put(state, self._each)
 
     def train(
-        self, state: RunState, orders: list[np.ndarray], num_batches: int | None = None
+        self,
+        state: RunState,
+        orders: list[np.ndarray],
+        num_batches: int | None = None,
+        draws: list[np.ndarray] | None = None,
     ) -> tuple[RunState, EpochRecord]:
         """Train all runs for one epoch; run i sees the training samples in `orders[i]`. The state passed in is used up.
 
+        `draws[i]` is what chance decides about run i's images in this epoch, see `augment`; None without augmentation.
         Compiles at the first call, outside the seconds recorded.
         """
         start = time.perf_counter()
-        placed = jax.block_until_ready(jax.device_put(np.stack(self._padded(orders)), self._each))
+        given = [orders] if draws is None else [orders, draws]
+        placed = jax.block_until_ready([jax.device_put(np.stack(self._padded(runs)), self._each) for runs in given])
         placing = time.perf_counter() - start
         count = np.int32(len(orders[0]) // self.trainer.batch_size if num_batches is None else num_batches)
-        arguments = (*self.data.train, *self.data.validation, count, state, placed)
+        arguments = (*self.data.train, *self.data.validation, count, state, *placed)
         if self._epoch_program is None:
             self._epoch_program = self._compile(self._epoch, 5, (5,), arguments)
         start = time.perf_counter()
@@ -126,22 +133,31 @@ class Population:
         seconds = (time.perf_counter() - start + placing) / self.capacity
         return state, EpochRecord(loss, accuracy, val_loss, val_accuracy, diverged, seconds)
 
-    def test(self, state: RunState, num_runs: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the test loss and accuracy of the first `num_runs` runs, in evaluation mode."""
-        arguments = (*self.data.test, state)
+    def test(
+        self, state: RunState, num_runs: int, orders: list[np.ndarray] | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the test loss and accuracy of the first `num_runs` runs, in evaluation mode.
+
+        `orders` are those of the last epoch; needed only where the trainer recomputes statistics, in those batches.
+        """
+        arguments: tuple[Any, ...] = (self.data.train[0], *self.data.test, state)
+        if self.trainer.recomputes and orders is not None:
+            arguments = (*arguments, jax.device_put(np.stack(self._padded(orders)), self._each))
         if self._test_program is None:
-            self._test_program = self._compile(self._test, 2, (), arguments)
+            self._test_program = self._compile(self._test, 3, (), arguments)
         loss, accuracy = (np.asarray(m)[:num_runs] for m in self._test_program(*arguments))
         return loss, accuracy
 
-    def _epoch(self, x: Any, y: Any, xv: Any, yv: Any, count: Any, state: RunState, order: Any) -> Any:
-        state, totals = train_epoch(self.trainer, state, x, y, order, count)
-        valid = evaluate(self.trainer, state, xv, yv)
+    def _epoch(
+        self, x: Any, y: Any, xv: Any, yv: Any, count: Any, state: RunState, order: Any, draws: Any = None
+    ) -> Any:
+        state, totals = train_epoch(self.trainer, state, x, y, order, count, draws)
+        valid = evaluate(self.trainer, evaluation_state(self.trainer, state, x, order), xv, yv)
         n = len(order)
         return state, (totals.loss / n, totals.hits / n, valid.loss, valid.hits, state.diverged_step)
 
-    def _test(self, x: Any, y: Any, state: RunState) -> Totals:
-        return evaluate(self.trainer, state, x, y)
+    def _test(self, x: Any, xt: Any, yt: Any, state: RunState, order: Any = None) -> Totals:
+        return evaluate(self.trainer, evaluation_state(self.trainer, state, x, order), xt, yt)
 
     def _compile(self, one: Callable[..., Any], num_shared: int, donated: tuple[int, ...], arguments: Any) -> Any:
         """Compile `one` run's function for all runs; its first `num_shared` arguments are common to the runs."""
@@ -182,14 +198,16 @@ def choose_layout(build: Callable[[Layout], Population]) -> tuple[Population, di
     candidates = {layout: first if layout == first.layout else build(layout) for layout in LAYOUTS}
     num_samples = len(first.data.train[1])
     orders = [np.arange(num_samples, dtype=np.int32)] * first.capacity
+    images = first.trainer.augmentation is not None
+    draws = [np.zeros((num_samples, 3), np.uint8)] * first.capacity if images else None
     batches = min(MEASURED_BATCHES, num_samples // first.trainer.batch_size)
     for layout, population in candidates.items():
         state = population.start([0] * first.capacity, [0.0] * first.capacity)
-        state, _ = population.train(state, orders, batches)  # compiles and warms up
+        state, _ = population.train(state, orders, batches, draws)  # compiles and warms up
         times: dict[int, list[float]] = {0: [], batches: []}
         for _ in range(MEASURED_CALLS):
             for count, measured in times.items():
-                state, record = population.train(state, orders, count)
+                state, record = population.train(state, orders, count, draws)
                 measured.append(record.seconds)
         # Without batches, a call only evaluates; what it takes is no reason to choose.
         seconds[layout] = max(min(times[batches]) - min(times[0]), 0.0)
