@@ -156,10 +156,10 @@ class Bench:
         """Return a new population of a plan on the bench's data."""
         from normlab.train.loop import Trainer
         from normlab.train.objective import objective_for
-        from normlab.train.optimizers import OPTIMIZERS
+        from normlab.train.optimizers import new_optimizer
         from normlab.train.population import Population
 
-        built = OPTIMIZERS[optimizer].build()
+        built = new_optimizer(optimizer)
         built.build(plan.model.trainable_variables)
         objective = objective_for(self.dataset.task, self.dataset.num_outputs, plan.model)
         trainer = Trainer(plan.model, built, objective, batch_size, self.dataset.divisor)
@@ -175,6 +175,7 @@ class Bench:
         order: Callable[[int, int, int], np.ndarray] | None = None,
         start: Callable[[Population, RunState], RunState] | None = None,
         observe: Observe | None = None,
+        batches: int | None = None,
     ) -> Trained:
         """Train one run per entry of `seeds` at the rate beside it; more runs than fit are trained in groups.
 
@@ -186,6 +187,8 @@ class Bench:
             order: (seed, epoch, number of samples) -> order of the samples; default: shuffled anew every epoch.
             start: (program, state) -> state before the first step; default: as the initializers drew it.
             observe: (program, state, epochs done) -> anything; called before the first epoch and after each.
+            batches: Full batches per epoch, at most; the loss and accuracy of such a cut epoch are too small. Default:
+                all.
         """
         from normlab.train.order import epoch_order
 
@@ -199,7 +202,7 @@ class Bench:
             records = []
             for epoch in range(epochs or self.epochs):
                 by_seed = {seed: order(seed, epoch, len(self.dataset.train)) for seed in dict.fromkeys(group)}
-                state, record = program.train(state, [by_seed[seed] for seed in group])
+                state, record = program.train(state, [by_seed[seed] for seed in group], batches)
                 records.append(record)
                 if observe:
                     seen.append(observe(program, state, epoch + 1))

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from jax.sharding import Mesh
 
 Layout = Literal["map", "vmap"]
+PartName = Literal["train", "validation", "test"]
 LAYOUTS: tuple[Layout, ...] = ("map", "vmap")
 # Full batches per program call while layouts are compared, and calls of each (the fastest counts).
 MEASURED_BATCHES = 24
@@ -90,7 +91,7 @@ class Population:
         self.values = values
         self._each = NamedSharding(data.mesh, PartitionSpec("run"))
         self._epoch_program: Callable[..., Any] | None = None
-        self._test_program: Callable[..., Any] | None = None
+        self._evaluation_programs: dict[str, Callable[..., Any]] = {}
 
     def start(self, seeds: list[int], rates: list[float]) -> RunState:
         """Return the state of all runs before the first step; run i has `seeds[i]` and `rates[i]`."""
@@ -128,10 +129,17 @@ class Population:
 
     def test(self, state: RunState, num_runs: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the test loss and accuracy of the first `num_runs` runs, in evaluation mode."""
-        arguments = (*self.data.test, state)
-        if self._test_program is None:
-            self._test_program = self._compile(self._test, 2, (), arguments)
-        loss, accuracy = (np.asarray(m)[:num_runs] for m in self._test_program(*arguments))
+        return self.evaluate(state, num_runs, "test")
+
+    def evaluate(self, state: RunState, num_runs: int, part: PartName) -> tuple[np.ndarray, np.ndarray]:
+        """Return the loss and accuracy of the first `num_runs` runs on a part of the data, in evaluation mode.
+
+        Compiles at the first call for the part.
+        """
+        arguments = (*getattr(self.data, part), state)
+        if part not in self._evaluation_programs:
+            self._evaluation_programs[part] = self._compile(self._evaluate, 2, (), arguments)
+        loss, accuracy = (np.asarray(m)[:num_runs] for m in self._evaluation_programs[part](*arguments))
         return loss, accuracy
 
     def _epoch(self, x: Any, y: Any, xv: Any, yv: Any, count: Any, state: RunState, order: Any) -> Any:
@@ -140,7 +148,7 @@ class Population:
         n = len(order)
         return state, (totals.loss / n, totals.hits / n, valid.loss, valid.hits, state.diverged_step)
 
-    def _test(self, x: Any, y: Any, state: RunState) -> Totals:
+    def _evaluate(self, x: Any, y: Any, state: RunState) -> Totals:
         return evaluate(self.trainer, state, x, y)
 
     def _compile(self, one: Callable[..., Any], num_shared: int, donated: tuple[int, ...], arguments: Any) -> Any:
