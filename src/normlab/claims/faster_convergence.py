@@ -42,7 +42,7 @@ def measure(bench: Bench) -> pl.DataFrame:
         cells = [(seed, rate) for rate in grid for seed in bench.tuning_seeds]
         frames.append(_rows(bench, arm, "tuning", cells, best, bench.grid(arm, grid)))
         cells = [(seed, best) for seed in bench.seeds]
-        trained = bench.train(bench.program(arm, runs=len(cells)), bench.seeds, [best] * len(cells))
+        trained = bench.train(bench.program(arm), bench.seeds, [best] * len(cells))
         frames.append(_rows(bench, arm, "fresh", cells, best, trained))
     return pl.concat(frames)
 

@@ -24,34 +24,38 @@ if TYPE_CHECKING:
 ARMS = ("none", "batch")
 # As in studies: half a point of accuracy; 2 % of a standardized target's variance.
 MARGINS = {"test error": 0.005, "test loss": 0.02}
-# Ghost batches of d, 4 d and 16 d samples in batches of 16 d; the smaller, the noisier are the moments.
-SMALLEST_GHOST = 8
-GHOSTS = (1, 4, 16)
+# Samples per ghost batch, beside those of the whole batch; the smaller, the noisier are the moments. Raised where one
+# sample would be left over.
+GHOSTS = (4, 16)
 # A pair matched at more than half the loss of knowing nothing has a run that hardly learned.
 HARDLY_LEARNED = 0.5
 
 
 def measure(bench: Bench) -> pl.DataFrame:
-    """Train both arms at their own best rates, and ghost batches of three sizes at one rate; watch every epoch.
+    """Train both arms at their own best rates, and two sizes of ghost batches at batch norm's; watch every epoch.
+
+    Batch norm is the ghost norm whose ghost batch is the whole batch, so that it is a dose too.
 
     Returns:
-        One row per arm, seed and epoch (0: before the first): series (arms or doses), arm, dose (samples per ghost
-        batch; null for arms), seed, epoch, rate, train_loss (evaluation mode, whole training set), test_error, metric,
+        One row per arm, seed and epoch (0: before the first): arm, dose (samples whose moments are taken together; null
+        without a norm), seed, epoch, rate, train_loss (evaluation mode, whole training set), test_error, metric,
         hardly_learned (the loss above which a match means little).
     """
-    frames = [_trajectories(bench, arm, arm, bench.best_rate(arm), bench.batch_size) for arm in ARMS]
-    smallest = next(size for size in itertools.count(SMALLEST_GHOST) if len(bench.dataset.train) % size != 1)
-    total = smallest * GHOSTS[-1]
-    ghosts = {smallest * times: NORMS["ghost"].with_options(ghost_batch_size=smallest * times) for times in GHOSTS}
-    # One rate for all doses, that of ghosts as large as the batch: nothing but the dose differs.
-    rate = bench.best_rate(ghosts[total], batch_size=total)
-    frames += [_trajectories(bench, f"ghost {size}", ghost, rate, total, size) for size, ghost in ghosts.items()]
+    rates = {arm: bench.best_rate(arm) for arm in ARMS}
+    whole = bench.batch_size
+    frames = [_trajectories(bench, "none", "none", rates["none"])]
+    frames.append(_trajectories(bench, "batch", "batch", rates["batch"], whole))
+    last = len(bench.dataset.train) % whole
+    for smallest in GHOSTS:
+        size = next(d for d in itertools.count(smallest) if 1 not in (whole % d, last % d))
+        norm = NORMS["ghost"].with_options(ghost_batch_size=size)
+        frames.append(_trajectories(bench, f"ghost {size}", norm, rates["batch"], size))
     return pl.concat(frames)
 
 
 def judge(evidence: pl.DataFrame) -> Finding:
     """Return the verdict on the test error at the lowest training loss that both runs of a pair reach."""
-    arms = matched(evidence.filter(pl.col("series") == "arms"))
+    arms = matched(evidence.filter(pl.col("arm").is_in(ARMS)))
     metric, few = str(evidence["metric"][0]), float(evidence["hardly_learned"][0])
     values = {arm: arms.filter(pl.col("arm") == arm).sort("seed")["test_error"].to_numpy() for arm in ARMS}
     effect = paired_effect(values["batch"], values["none"], margin=MARGINS[metric], higher_is_better=False)
@@ -108,7 +112,7 @@ def draw(evidence: pl.DataFrame) -> Drawing:
         str(evidence["metric"][0]),
         rows,
         "Median over the seeds that reached this training loss, band from the lower to the upper quartile; training "
-        "goes from right to left. Ghost batches share one rate and one batch size.",
+        "goes from right to left. Ghost batches share the batch size and rate of batch norm.",
         log_x=True,
     )
 
@@ -131,9 +135,7 @@ def matched(evidence: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame(rows)
 
 
-def _trajectories(
-    bench: Bench, name: str, norm: str | Norm, rate: float, batch_size: int, dose: int | None = None
-) -> pl.DataFrame:
+def _trajectories(bench: Bench, name: str, norm: str | Norm, rate: float, dose: int | None = None) -> pl.DataFrame:
     has_classes = bench.dataset.task == "classification"
 
     def observe(program: Population, state: RunState, _: int) -> tuple[np.ndarray, np.ndarray]:
@@ -141,7 +143,7 @@ def _trajectories(
         test_loss, accuracy = program.evaluate(state, program.capacity, "test")
         return loss, 1 - accuracy if has_classes else test_loss
 
-    program = bench.program(norm, runs=len(bench.seeds), batch_size=batch_size)
+    program = bench.program(norm)
     trained = bench.train(program, bench.seeds, [rate] * len(bench.seeds), observe=observe)
     # (epochs + 1, loss and error, seeds); what pads the last group is cut off.
     seen = np.concatenate([np.array(group) for group in trained.observed], axis=2)[:, :, : len(bench.seeds)]
@@ -149,7 +151,6 @@ def _trajectories(
     epochs = len(seen)
     return pl.DataFrame(
         {
-            "series": "arms" if dose is None else "doses",
             "arm": name,
             "dose": dose,
             "seed": np.tile(bench.seeds, epochs),
@@ -183,7 +184,7 @@ def _error_at(run: pl.DataFrame, level: float) -> float:
 
 def _dose_slope(evidence: pl.DataFrame) -> dict[str, Any]:
     """Return the slope of the matched error per doubling of the ghost batch: least squares per seed, then the mean."""
-    doses = evidence.filter(pl.col("series") == "doses")
+    doses = evidence.filter(pl.col("dose").is_not_null())
     found = matched(doses).join(doses.select("arm", "dose").unique(), on="arm")
     slopes = [
         np.polyfit(np.log2(part["dose"].to_numpy()), part["test_error"].to_numpy(), 1)[0]
@@ -220,7 +221,7 @@ CLAIM = Claim(
     statement="Batch normalization acts as a regularizer.",
     protocol="each arm at its own best rate; training loss in evaluation mode and test error after every epoch; per "
     "pair, the test error at the lowest training loss that both runs reach, interpolated along each run; dose and "
-    "response: ghost batches of three sizes at one batch size and one rate",
+    "response: ghost batches of two sizes, and batch norm, at one batch size and one rate",
     metric="test error at the matched training loss, batch minus none (test loss where there are no classes)",
     expected="a lower test error at equal fit, from the noise of the batch's moments, which grows as the batch "
     "shrinks; small, and absent where the data are hardly overfitted",

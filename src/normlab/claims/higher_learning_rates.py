@@ -44,7 +44,7 @@ def measure(bench: Bench) -> pl.DataFrame:
     frames = []
     for batch_size in (bench.batch_size, small):
         for arm in ARMS:
-            program = bench.program(arm, runs=len(bench.seeds), batch_size=batch_size)
+            program = bench.program(arm, batch_size=batch_size)
             frames += [frame.with_columns(arm=pl.lit(arm)) for frame in _ladder(bench, program, start)]
     return pl.concat(frames)
 
@@ -65,6 +65,10 @@ def judge(evidence: pl.DataFrame) -> Finding:
         parts[f"batch size {size}"] = {arm: _robust_rate(part, arm) for arm in ARMS}
     found = decide_each(effects)
     first = next(iter(effects))
+    details = _details(evidence, tolerated, {name: numbers(effect) for name, effect in effects.items()}, parts)
+    best = ", ".join(
+        f"{row['rate']:g} ({row['arm']}, batch size {row['batch_size']})" for row in details["best_rate_on_the_ladder"]
+    )
     sentences = [
         f"At {name} the largest rate that at most {MOST_DIVERGED:.0%} of the runs diverge at is "
         f"{parts[name]['batch']:g} with batch norm and {parts[name]['none']:g} without; a factor of "
@@ -74,11 +78,11 @@ def judge(evidence: pl.DataFrame) -> Finding:
     return Finding(
         found.verdict,
         **numbers(effects[first]),
-        answer=" ".join([*sentences, found.by_condition[first].reason]),
+        answer=" ".join([*sentences, f"What is borne need not be of use: best within these steps were {best}."]),
         conditions=found.conditions,
         p_value=found.p_value,
         would_change=f"A factor below {10**MARGIN:.2g} (equivalence), or below one, would refute it.",
-        details=_details(evidence, tolerated, {name: numbers(effect) for name, effect in effects.items()}, parts),
+        details=details,
     )
 
 
@@ -163,7 +167,7 @@ def _tolerated(evidence: pl.DataFrame) -> pl.DataFrame:
 def _robust_rate(tolerated: pl.DataFrame, arm: str) -> float:
     """Return the largest of the seeds' rates that at most `MOST_DIVERGED` of the seeds fall short of."""
     values = np.sort(tolerated.filter(pl.col("arm") == arm)["log_rate"].to_numpy())
-    return float(10 ** values[math.floor(MOST_DIVERGED * values.size)])
+    return float(f"{10 ** values[math.floor(MOST_DIVERGED * values.size)]:.3g}")
 
 
 def _details(

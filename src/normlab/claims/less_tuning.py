@@ -51,9 +51,7 @@ def measure(bench: Bench) -> pl.DataFrame:
     cells = pl.concat([_search(seed) for seed in bench.seeds])
     frames = []
     for arm in ARMS:
-        # Groups of equal size leave no place idle.
-        groups = math.ceil(len(cells) / 48)
-        program = bench.program(arm, runs=math.ceil(len(cells) / groups), optimizer="variable_sgd")
+        program = bench.program(arm, optimizer="variable_sgd")
         trained = bench.train(program, cells["seed"].to_list(), cells["rate"].to_list(), epochs, start=_Settings(cells))
         last = trained.val_accuracy[-1] if bench.dataset.task == "classification" else 1 - trained.val_loss[-1]
         score = np.where(trained.diverged, 0.0, np.maximum(np.nan_to_num(last, nan=0.0), 0.0))
