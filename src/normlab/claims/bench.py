@@ -111,7 +111,7 @@ class Bench:
         self,
         norm: str | Norm,
         *,
-        runs: int,
+        runs: int | None = None,
         batch_size: int | None = None,
         optimizer: str = "sgd",
         model: str | None = None,
@@ -120,12 +120,14 @@ class Bench:
     ) -> Population:
         """Return the population that trains `runs` runs side by side, compiled when first used and then kept.
 
-        How runs share a device is measured on the first program of a kind of network, and kept for the others.
+        By default as many as there are seeds, and `train` takes them in groups: then claims share programs, of which
+        each takes seconds to compile. How runs share a device is measured on the first program of a kind of network,
+        and kept for the others.
 
         Raises:
             InputError: If the norm can't serve where it stands.
         """
-        found, size = as_norm(norm), batch_size or self.batch_size
+        found, size, runs = as_norm(norm), batch_size or self.batch_size, runs or len(self.seeds)
         name = model or self.model
         what = [found.name, dict(found.options), runs, size, optimizer, name, layout, options]
         key = json.dumps(what, sort_keys=True, default=str)
@@ -156,10 +158,10 @@ class Bench:
         """Return a new population of a plan on the bench's data."""
         from normlab.train.loop import Trainer
         from normlab.train.objective import objective_for
-        from normlab.train.optimizers import OPTIMIZERS
+        from normlab.train.optimizers import new_optimizer
         from normlab.train.population import Population
 
-        built = OPTIMIZERS[optimizer].build()
+        built = new_optimizer(optimizer)
         built.build(plan.model.trainable_variables)
         objective = objective_for(self.dataset.task, self.dataset.num_outputs, plan.model)
         trainer = Trainer(plan.model, built, objective, batch_size, self.dataset.divisor)
@@ -175,6 +177,7 @@ class Bench:
         order: Callable[[int, int, int], np.ndarray] | None = None,
         start: Callable[[Population, RunState], RunState] | None = None,
         observe: Observe | None = None,
+        batches: int | None = None,
     ) -> Trained:
         """Train one run per entry of `seeds` at the rate beside it; more runs than fit are trained in groups.
 
@@ -186,6 +189,8 @@ class Bench:
             order: (seed, epoch, number of samples) -> order of the samples; default: shuffled anew every epoch.
             start: (program, state) -> state before the first step; default: as the initializers drew it.
             observe: (program, state, epochs done) -> anything; called before the first epoch and after each.
+            batches: Full batches per epoch, at most; the loss and accuracy of such a cut epoch are too small. Default:
+                all.
         """
         from normlab.train.order import epoch_order
 
@@ -199,7 +204,7 @@ class Bench:
             records = []
             for epoch in range(epochs or self.epochs):
                 by_seed = {seed: order(seed, epoch, len(self.dataset.train)) for seed in dict.fromkeys(group)}
-                state, record = program.train(state, [by_seed[seed] for seed in group])
+                state, record = program.train(state, [by_seed[seed] for seed in group], batches)
                 records.append(record)
                 if observe:
                     seen.append(observe(program, state, epoch + 1))
@@ -213,7 +218,7 @@ class Bench:
         if key not in self._grids:
             epochs = named.pop("epochs", None)
             cells = [(seed, rate) for rate in rates for seed in self.tuning_seeds]
-            program = self.program(found, runs=len(cells), **named)
+            program = self.program(found, **named)
             self._grids[key] = self.train(program, [seed for seed, _ in cells], [rate for _, rate in cells], epochs)
         return self._grids[key]
 

@@ -22,7 +22,7 @@ class Drawing:
         caption: What is drawn: which summary of which runs, what the band is.
         log_x: Whether the x axis is logarithmic.
         log_y: Whether the y axis is.
-        reference: A y value that means "no difference", drawn as a rule; None for none.
+        reference: A y value to compare with ("no difference", a target), drawn as a rule; None for none.
     """
 
     kind: Literal["lines", "points"]

@@ -33,7 +33,7 @@ def measure(bench: Bench) -> pl.DataFrame:
     for arm in ARMS:
         rate = bench.best_rate(arm)
         cells = [(seed, exponent) for exponent in EXPONENTS for seed in bench.seeds]
-        program = bench.program(arm, runs=len(cells))
+        program = bench.program(arm)
         trained = bench.train(
             program,
             [seed for seed, _ in cells],

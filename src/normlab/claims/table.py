@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from normlab.claims import initialization, output_moments
+from normlab.claims import (
+    faster_convergence,
+    generalization,
+    higher_learning_rates,
+    initialization,
+    less_tuning,
+    output_moments,
+)
 from normlab.claims.claim import Claim
 
 CLAIMS: dict[str, Claim] = {
     claim.id: claim
     for claim in (
+        faster_convergence.CLAIM,
+        higher_learning_rates.CLAIM,
+        generalization.CLAIM,
         initialization.CLAIM,
+        less_tuning.CLAIM,
         output_moments.CLAIM,
     )
 }

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -66,6 +66,40 @@ RATE = "learning_rate"
 def rate_position(optimizer: keras.optimizers.Optimizer) -> int:
     """Return the place of the learning rate among the optimizer's variables."""
     return [variable.name for variable in optimizer.variables].index(RATE)
+
+
+VARIABLE_SGD = "variable_sgd"
+
+
+def new_optimizer(name: str) -> keras.optimizers.Optimizer:
+    """Return a new optimizer: of `OPTIMIZERS`, or `VARIABLE_SGD`, whose every setting may differ from run to run."""
+    if name == VARIABLE_SGD:
+        from normlab.train.variable_sgd import VariableSGD
+
+        return VariableSGD()
+    return OPTIMIZERS[name].build()
+
+
+def with_settings(
+    optimizer: keras.optimizers.Optimizer, state: Sequence[Any], settings: Mapping[str, Sequence[float]]
+) -> list[Any]:
+    """Return the optimizer's variables for all runs with some scalars replaced.
+
+    Args:
+        optimizer: Whose variables they are.
+        state: Their values on the devices, (num_runs, ...) each, in its order.
+        settings: By the variable's name, a value per run, (num_runs,).
+
+    Raises:
+        KeyError: If the optimizer has no variable of that name.
+    """
+    import jax
+
+    replaced, index_of = list(state), {v.name: index for index, v in enumerate(optimizer.variables)}
+    for name, values in settings.items():
+        old = state[index_of[name]]
+        replaced[index_of[name]] = jax.device_put(np.asarray(values, dtype=old.dtype), old.sharding)
+    return replaced
 
 
 def initial_state(optimizer: keras.optimizers.Optimizer, rates: list[float]) -> list[np.ndarray]:

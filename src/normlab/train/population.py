@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from jax.sharding import Mesh
 
 Layout = Literal["map", "vmap"]
+PartName = Literal["train", "validation", "test"]
 LAYOUTS: tuple[Layout, ...] = ("map", "vmap")
 # Full batches per program call while layouts are compared, and calls of each (the fastest counts).
 MEASURED_BATCHES = 24
@@ -91,7 +92,7 @@ class Population:
         self.values = values
         self._each = NamedSharding(data.mesh, PartitionSpec("run"))
         self._epoch_program: Callable[..., Any] | None = None
-        self._test_program: Callable[..., Any] | None = None
+        self._evaluation_programs: dict[str, Callable[..., Any]] = {}
 
     def start(self, seeds: list[int], rates: list[float]) -> RunState:
         """Return the state of all runs before the first step; run i has `seeds[i]` and `rates[i]`."""
@@ -136,16 +137,23 @@ class Population:
     def test(
         self, state: RunState, num_runs: int, orders: list[np.ndarray] | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the test loss and accuracy of the first `num_runs` runs, in evaluation mode.
+        """Return the test loss and accuracy of the first `num_runs` runs; see `evaluate`."""
+        return self.evaluate(state, num_runs, "test", orders)
 
-        `orders` are those of the last epoch; needed only where the trainer recomputes statistics, in those batches.
+    def evaluate(
+        self, state: RunState, num_runs: int, part: PartName, orders: list[np.ndarray] | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the loss and accuracy of the first `num_runs` runs on a part of the data, in evaluation mode.
+
+        Compiles at the first call for the part. `orders` are those of the last epoch; needed only where the trainer
+        recomputes statistics, in those batches.
         """
-        arguments: tuple[Any, ...] = (self.data.train[0], *self.data.test, state)
+        arguments: tuple[Any, ...] = (self.data.train[0], *getattr(self.data, part), state)
         if self.trainer.recomputes and orders is not None:
             arguments = (*arguments, jax.device_put(np.stack(self._padded(orders)), self._each))
-        if self._test_program is None:
-            self._test_program = self._compile(self._test, 3, (), arguments)
-        loss, accuracy = (np.asarray(m)[:num_runs] for m in self._test_program(*arguments))
+        if part not in self._evaluation_programs:
+            self._evaluation_programs[part] = self._compile(self._evaluate, 3, (), arguments)
+        loss, accuracy = (np.asarray(m)[:num_runs] for m in self._evaluation_programs[part](*arguments))
         return loss, accuracy
 
     def _epoch(
@@ -156,8 +164,8 @@ class Population:
         n = len(order)
         return state, (totals.loss / n, totals.hits / n, valid.loss, valid.hits, state.diverged_step)
 
-    def _test(self, x: Any, xt: Any, yt: Any, state: RunState, order: Any = None) -> Totals:
-        return evaluate(self.trainer, evaluation_state(self.trainer, state, x, order), xt, yt)
+    def _evaluate(self, x: Any, xe: Any, ye: Any, state: RunState, order: Any = None) -> Totals:
+        return evaluate(self.trainer, evaluation_state(self.trainer, state, x, order), xe, ye)
 
     def _compile(self, one: Callable[..., Any], num_shared: int, donated: tuple[int, ...], arguments: Any) -> Any:
         """Compile `one` run's function for all runs; its first `num_shared` arguments are common to the runs."""

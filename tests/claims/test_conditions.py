@@ -1,0 +1,54 @@
+"""One verdict from several conditions."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from normlab.claims.conditions import decide_each, together
+from normlab.claims.finding import Decision
+from normlab.stats.effect import Effect, paired_effect
+
+RNG = np.random.default_rng(0)
+NOISE = RNG.normal(size=12)
+DIFFERENCES = {
+    "supported": 1.0 + 0.1 * NOISE,
+    "refuted": -1.0 + 0.1 * NOISE,
+    "equivalent": 0.01 * NOISE,
+    "undecided": 0.3 + NOISE,
+}
+CASES = {
+    "all support": (["supported", "supported"], "supported", ""),
+    "all refute, one as equivalent": (["refuted", "equivalent"], "refuted", ""),
+    "one each way": (["supported", "equivalent"], "conditional", "supported at 0; refuted at 1"),
+    "one open": (["supported", "undecided"], "undecided", ""),
+    "both ways and one open": (
+        ["refuted", "supported", "undecided"],
+        "conditional",
+        "supported at 1; refuted at 0; undecided at 2",
+    ),
+    "none decided": (["undecided", "undecided"], "undecided", ""),
+}
+
+
+def _effect(kind: str) -> Effect:
+    return paired_effect(DIFFERENCES[kind], np.zeros(12), margin=0.5, higher_is_better=True)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_conditions_are_put_together(case: str) -> None:
+    kinds, verdict, conditions = CASES[case]
+    found = decide_each({str(index): _effect(kind) for index, kind in enumerate(kinds)})
+    assert (found.verdict, found.conditions) == (verdict, conditions)
+    assert (found.p_value is None) == (verdict == "undecided")
+
+
+def test_p_values_are_corrected_within_the_claim() -> None:
+    alone = _effect("supported").p_value
+    assert alone is not None
+    assert decide_each({"a": _effect("supported"), "b": _effect("supported")}).p_value == pytest.approx(2 * alone)
+
+
+def test_the_weakest_condition_gives_the_p_value() -> None:
+    decisions = {"a": Decision("supported", 0.001, ""), "b": Decision("refuted", 0.03, "")}
+    assert together(decisions).p_value == 0.03

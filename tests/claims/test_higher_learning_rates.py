@@ -1,0 +1,84 @@
+"""Higher learning rates: planted divergence, judged each way; one small real ladder."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import polars as pl
+import pytest
+
+from normlab.claims.bench import Bench
+from normlab.claims.higher_learning_rates import CLAIM, rung
+
+RATES = [rung(index) for index in range(-2, 7)]  # 0.1 to 1000
+
+
+def _evidence(**tolerated: Sequence[float]) -> pl.DataFrame:
+    """Return runs that diverge at every rate above their own; keys are arm_batchsize."""
+    rows = []
+    for name, limits in tolerated.items():
+        arm, size = name.split("_")
+        for seed, limit in enumerate(limits):
+            rows += [(arm, int(size), rate, seed, rate > limit, 0.5, 1.0) for rate in RATES]
+    columns = ["arm", "batch_size", "rate", "seed", "diverged", "val_accuracy", "val_loss"]
+    return pl.DataFrame(rows, schema=columns, orient="row")
+
+
+LOW, HIGH, MIXED = [1.0, 1.0, 3.0] * 4, [30.0, 100.0, 100.0] * 4, [1.0, 100.0] * 6
+CASES = {
+    "gain at both": (LOW, HIGH, LOW, HIGH, "supported"),
+    "gain at none": (LOW, LOW, HIGH, HIGH, "refuted"),
+    "loss at both": (HIGH, LOW, HIGH, LOW, "refuted"),
+    "gain at 32 only": (LOW, HIGH, LOW, LOW, "conditional"),
+    "gain at 32, loss at 4": (LOW, HIGH, HIGH, LOW, "conditional"),
+    "open at 4": (LOW, HIGH, MIXED, MIXED[::-1], "undecided"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_planted_divergence_is_judged(case: str) -> None:
+    none_32, batch_32, none_4, batch_4, verdict = CASES[case]
+    finding = CLAIM.judge(_evidence(none_32=none_32, batch_32=batch_32, none_4=none_4, batch_4=batch_4))
+    assert finding.verdict == verdict
+    assert bool(finding.conditions) == (verdict == "conditional")
+    expected = sum(math.log10(b / a) for a, b in zip(none_32, batch_32, strict=True)) / 12
+    assert finding.effect == pytest.approx(expected)
+
+
+def test_the_largest_rate_that_one_in_ten_runs_diverges_at() -> None:
+    # Of ten runs one may fall short of it, two may not.
+    one, two = [1.0] + [10.0] * 9, [1.0] * 2 + [10.0] * 8
+    finding = CLAIM.judge(_evidence(none_32=one, batch_32=two, none_4=one, batch_4=two))
+    assert finding.details["largest_rate_borne"]["batch size 32"] == pytest.approx({"none": 10.0, "batch": 1.0})
+
+
+def test_a_run_that_diverges_once_bears_no_larger_rate() -> None:
+    evidence = _evidence(none_32=LOW, batch_32=HIGH, none_4=LOW, batch_4=HIGH)
+    odd = (pl.col("arm") == "batch") & (pl.col("rate") == 1.0)
+    finding = CLAIM.judge(evidence.with_columns(pl.col("diverged") | odd))
+    assert finding.details["largest_rate_borne"]["batch size 32"]["batch"] == pytest.approx(0.3)
+
+
+def test_below_and_above_the_ladder() -> None:
+    finding = CLAIM.judge(_evidence(none_32=[0.01] * 12, batch_32=[1e9] * 12, none_4=LOW, batch_4=HIGH))
+    assert finding.effect == pytest.approx(4.5)  # half a decade below 0.1, to 1000
+    assert finding.details["never_diverged"] == 12
+
+
+def test_the_figure_counts_runs() -> None:
+    rows = CLAIM.draw(_evidence(none_32=LOW, batch_32=HIGH, none_4=LOW, batch_4=HIGH)).rows
+    shares = {row["x"]: row["y"] for row in rows if row["series"] == "none, batch size 32"}
+    assert [shares[rate] for rate in (1.0, 3.0, 10.0)] == pytest.approx([0.0, 2 / 3, 1.0])
+    assert len(rows) == 4 * len(RATES)
+
+
+def test_a_real_ladder_ends_where_all_have_diverged(tiny_bench: Bench) -> None:
+    evidence = CLAIM.measure(tiny_bench)
+    assert evidence["batch_size"].unique().sort().to_list() == [4, 32]
+    for _, part in evidence.group_by("arm", "batch_size"):
+        assert not part.filter(pl.col("rate") == part["rate"].min())["diverged"].any()
+        ever = part.group_by("seed").agg(pl.col("diverged").any())
+        assert ever["diverged"].all()
+        assert sorted(ever["seed"]) == tiny_bench.seeds
+    assert CLAIM.judge(evidence).details["never_diverged"] == 0
