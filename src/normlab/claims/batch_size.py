@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 SIZES: dict[Budget, tuple[int, ...]] = {"quick": (2, 8, 32, 128), "full": (2, 4, 8, 32, 128, 512)}
 # Samples that a run sees at most, so that batches of two end in time: a step of two costs nearly one of 128.
 SAMPLES: dict[Budget, int] = {"quick": 8192, "full": 57_344}
-TUNING_SEEDS = 3
+# Two seeds times seven rates about fill the program that then trains the seeds.
+TUNING_SEEDS: dict[Budget, int] = {"quick": 2, "full": 3}
 # The default margin of a study: half a point of accuracy (or of a standardized target's variance).
 MARGIN = 0.005
 STATISTICS = ("running", "precise", "batch")
@@ -38,7 +39,7 @@ def measure(bench: Bench) -> pl.DataFrame:
     frames = []
     for size in sizes:
         for arm in ("none", "batch"):
-            program = bench.program(arm, runs=len(bench.seeds), batch_size=size, samples=samples)
+            program = bench.program(arm, runs=_side_by_side(bench), batch_size=size, samples=samples)
             rate, trained = _tuned(bench, program, samples, epochs)
             errors = {"running": final_error(bench, trained.test_loss, trained.test_accuracy, trained.diverged)}
             if arm == "batch":
@@ -133,11 +134,19 @@ def _tuned(bench: Bench, program: Population, samples: int, epochs: int) -> tupl
     def whole_batches(seed: int, epoch: int, count: int) -> np.ndarray:
         return epoch_order(seed, epoch, count)[:samples]
 
-    rates, tuning_seeds = OPTIMIZERS["sgd"].grid, bench.tuning_seeds[:TUNING_SEEDS]
+    rates, tuning_seeds = OPTIMIZERS["sgd"].grid, bench.tuning_seeds[: TUNING_SEEDS[bench.budget]]
     cells = [(seed, rate) for rate in rates for seed in tuning_seeds]
     grid = bench.train(program, [s for s, _ in cells], [r for _, r in cells], epochs, order=whole_batches)
     rate = bench.best_of(rates, grid)
     return rate, bench.train(program, bench.seeds, [rate] * len(bench.seeds), epochs, order=whole_batches)
+
+
+def _side_by_side(bench: Bench) -> int:
+    """Return the runs of a program: one program serves the choice of the rate and what follows."""
+    from normlab.train.optimizers import OPTIMIZERS
+
+    cells = len(OPTIMIZERS["sgd"].grid) * len(bench.tuning_seeds[: TUNING_SEEDS[bench.budget]])
+    return max(len(bench.seeds), cells)
 
 
 def _errors(evidence: pl.DataFrame, arm: str, size: int, statistics: str) -> np.ndarray:
