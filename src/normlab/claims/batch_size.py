@@ -12,7 +12,8 @@ from normlab.claims.drawing import Drawing
 from normlab.claims.evaluations import with_batch_statistics, with_precise_statistics
 from normlab.claims.final_error import final_error
 from normlab.claims.finding import Finding, Verdict, numbers
-from normlab.stats.verdict import Judged, judge as judge_effects, paired_effect
+from normlab.stats.verdict import Judged, paired_effect
+from normlab.stats.verdict import judge as judge_effects
 
 if TYPE_CHECKING:
     from normlab.claims.bench import Bench, Budget, Trained
@@ -201,8 +202,9 @@ def _listed(sizes: list[int]) -> str:
 CLAIM = Claim(
     id="batch-size",
     statement="Batch normalization copes with different batch sizes, small ones too.",
-    protocol="batches of 2 ... 512, equally many samples seen, the rate tuned anew for every size and arm, same seeds; "
-    "evaluated with running statistics, with statistics recomputed over the training set, and with the test batch's own",
+    protocol="batches of 2 ... 512, equally many samples seen, the rate tuned anew for every size and arm, same "
+    "seeds; evaluated with running statistics, with statistics recomputed over the training set, and with the test "
+    "batch's own",
     metric="test error at each batch size, batch minus none (the effect shown is that at the smallest); and, with "
     "batch norm, running minus recomputed statistics",
     expected="no harm at 32 and above, a growing error below, some of it mended by recomputed statistics: on ImageNet "

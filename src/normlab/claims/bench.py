@@ -113,7 +113,7 @@ class Bench:
         self,
         norm: str | Norm,
         *,
-        runs: int,
+        runs: int | None = None,
         batch_size: int | None = None,
         optimizer: str = "sgd",
         model: str | None = None,
@@ -123,13 +123,15 @@ class Bench:
     ) -> Population:
         """Return the population that trains `runs` runs side by side, compiled when first used and then kept.
 
-        How runs share a device is measured on the first program of a kind of network, and kept for the others. With
-        `samples`, the orders that it will train in have so many, in place of all training samples.
+        By default as many as there are seeds, and `train` takes more in groups: then claims share programs, of which
+        each takes seconds to compile. How runs share a device is measured on the first program of a kind of network,
+        and kept for the others. With `samples`, the orders that it will train in have so many, in place of all
+        training samples.
 
         Raises:
             InputError: If the norm can't serve where it stands.
         """
-        found, size = as_norm(norm), batch_size or self.batch_size
+        found, size, runs = as_norm(norm), batch_size or self.batch_size, runs or len(self.seeds)
         name = model or self.model
         what = [found.name, dict(found.options), runs, size, optimizer, name, layout, samples, options]
         key = json.dumps(what, sort_keys=True, default=str)
@@ -221,7 +223,7 @@ class Bench:
         if key not in self._grids:
             epochs = named.pop("epochs", None)
             cells = [(seed, rate) for rate in rates for seed in self.tuning_seeds]
-            program = self.program(found, runs=len(cells), **named)
+            program = self.program(found, **named)
             self._grids[key] = self.train(program, [seed for seed, _ in cells], [rate for _, rate in cells], epochs)
         return self._grids[key]
 

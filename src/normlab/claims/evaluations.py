@@ -39,9 +39,7 @@ def with_precise_statistics(bench: Bench, program: Population, trained: Trained)
     every_run = jax.jit(jax.vmap(recomputed, in_axes=(0, 0, None)))
     losses, accuracies = [], []
     for state, size in _groups(program, trained):
-        precise = jax.device_put(
-            every_run(state.trainable, state.non_trainable, x[:count]), state.step.sharding
-        )
+        precise = jax.device_put(every_run(state.trainable, state.non_trainable, x[:count]), state.step.sharding)
         loss, accuracy = program.test(state._replace(non_trainable=precise), size)
         losses.append(loss)
         accuracies.append(accuracy)

@@ -29,12 +29,14 @@ def measure(bench: Bench) -> pl.DataFrame:
         One row per network (none, batch, and batch folded for inference) and quantity: network, quantity, value; the
         quantities of `normlab.probes.memory`, for the folded network its variables alone.
     """
+    import jax.numpy as jnp
+
     from normlab.probes import memory
     from normlab.surgery import fold
 
     rows = []
     train = bench.dataset.train
-    x, y = train.x[: bench.batch_size], train.y[: bench.batch_size]
+    x, y = jnp.asarray(train.x[: bench.batch_size]), jnp.asarray(train.y[: bench.batch_size])
     for arm in ("none", "batch"):
         program = bench.program(arm, runs=1, layout="map")
         state = program.start([bench.seeds[0]], [0.0])
@@ -52,9 +54,10 @@ def judge(evidence: pl.DataFrame) -> Finding:
     """Return `supported` if batch norm keeps more bytes per sample than the margin allows; exact, no test."""
     plain, normed, folded = (_values(evidence, network) for network in ("none", "batch", FOLDED))
     ratio = normed[PRIMARY] / plain[PRIMARY]
-    stored = {name: sum(values[part] for part in ("parameter_bytes", "running_bytes")) for name, values in (
-        ("none", plain), ("batch", normed), ("folded", folded)
-    )}
+    stored = {
+        name: sum(values[part] for part in ("parameter_bytes", "running_bytes"))
+        for name, values in (("none", plain), ("batch", normed), ("folded", folded))
+    }
     scratch = normed["temporary_bytes"] / max(plain["temporary_bytes"], 1.0)
     rest = stored["folded"] - stored["none"]
     answer = (

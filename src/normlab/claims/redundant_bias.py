@@ -59,8 +59,8 @@ def judge(evidence: pl.DataFrame) -> Finding:
     answer = (
         f"In training mode a change of the bias moves the outputs by {worst['training']:.1g} of their deviation, and "
         f"‖∂L/∂b‖ is {worst['gradient']:.1g} of ‖∂L/∂w‖ (without batch norm "
-        f"{_largest(evidence, 'none', 'training'):.2g} and {_largest(evidence, 'none', 'gradient'):.2g}); in evaluation "
-        f"mode it moves them by {at_once:.2g} at first, and by {adapted:.1g} after {last} more batches."
+        f"{_largest(evidence, 'none', 'training'):.2g} and {_largest(evidence, 'none', 'gradient'):.2g}); in "
+        f"evaluation mode it moves them by {at_once:.2g} at first, and by {adapted:.1g} after {last} more batches."
     )
     conditions = (
         "on the mode: redundant in training; in evaluation only once the running mean has adapted to the bias"
@@ -154,9 +154,7 @@ class _Network:
         rows = [("training", 0, self._change((trainable, settled), (changed, settled), training=True))]
         for count in BATCHES_SEEN:
             adapted = self.seen(changed, settled, count)
-            rows.append(
-                ("evaluation", count, self._change((trainable, settled), (changed, adapted), training=False))
-            )
+            rows.append(("evaluation", count, self._change((trainable, settled), (changed, adapted), training=False)))
         gradient = self.gradient(trainable, settled)
         sizes = [float(np.linalg.norm(gradient[index])) for index in (self.bias, self.kernel)]
         return [*rows, ("gradient", 0, sizes[0] / sizes[1])]

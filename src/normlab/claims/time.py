@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -48,8 +49,7 @@ def measure(bench: Bench) -> pl.DataFrame:
     calls: dict[str, Callable[[], Any]] = {}
     for arm, turn in turns.items():
         turn(1)  # compiles
-        calls[f"{arm}/steps"] = lambda turn=turn: turn(STEPS)
-        calls[f"{arm}/none"] = lambda turn=turn: turn(0)
+        calls |= {f"{arm}/steps": partial(turn, STEPS), f"{arm}/none": partial(turn, 0)}
     calls |= {f"{name}/inference": _inference(bench, model) for name, model in models.items()}
     times = step_times(calls, ROUNDS[bench.budget])
     frames = [_frame(arm, "compile", [program.compile_seconds]) for arm, program in programs.items()]
@@ -57,9 +57,7 @@ def measure(bench: Bench) -> pl.DataFrame:
         whole, idle = np.array(times[f"{arm}/steps"].seconds), np.median(times[f"{arm}/none"].seconds)
         # What a call costs without steps (a short evaluation) is no step; a step is never free.
         frames.append(_frame(arm, "step", np.maximum(whole - idle, 0.01 * whole) / STEPS))
-    frames += [
-        _frame(name, "inference", np.array(times[f"{name}/inference"].seconds) / INFERENCES) for name in models
-    ]
+    frames += [_frame(name, "inference", np.array(times[f"{name}/inference"].seconds) / INFERENCES) for name in models]
     return pl.concat(frames)
 
 
@@ -74,7 +72,8 @@ def judge(evidence: pl.DataFrame) -> Finding:
     answer = (
         f"A training step takes {medians['batch'] * 1e6:,.0f} µs with batch norm and {medians['none'] * 1e6:,.0f} µs "
         f"without (medians of {effect.pairs} rounds), {shown['effect']:.2f} times as long; inference takes "
-        f"{infer['batch'] / infer['none']:.2f} times as long, and {infer[FOLDED] / infer['none']:.2f} times once folded."
+        f"{infer['batch'] / infer['none']:.2f} times as long, and {infer[FOLDED] / infer['none']:.2f} times once "
+        "folded."
     )
     return Finding(
         decision.verdict,
@@ -102,7 +101,9 @@ def draw(evidence: pl.DataFrame) -> Drawing:
             pl.col("seconds").quantile(0.75, "linear").alias("high"),
         )
         .sort("phase", "network", descending=[True, False])
-        .select(pl.col("network").alias("series"), pl.col("phase").replace_strict(titles).alias("x"), "y", "low", "high")
+        .select(
+            pl.col("network").alias("series"), pl.col("phase").replace_strict(titles).alias("x"), "y", "low", "high"
+        )
     )
     return Drawing(
         "points",
@@ -161,8 +162,8 @@ def _seconds(evidence: pl.DataFrame, network: str, phase: str) -> np.ndarray:
 CLAIM = Claim(
     id="time",
     statement="Batch normalization makes training steps slower.",
-    protocol=f"the networks take turns, {STEPS} steps a turn, one run per device, compiling apart; inference before and "
-    "after folding batch norm into its neighbours",
+    protocol=f"the networks take turns, {STEPS} steps a turn, one run per device, compiling apart; inference before "
+    "and after folding batch norm into its neighbours",
     metric="seconds per training step, ratio of batch to none, paired by round (rounds are the replicates, not seeds)",
     expected="slower: the moments take further passes over the activations, which memory bandwidth bounds; "
     "restructuring them away made DenseNet-121 train 25.7 % faster on a processor",
