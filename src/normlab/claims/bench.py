@@ -32,6 +32,8 @@ EPOCHS: dict[Budget, int] = {"quick": 8, "full": 10}
 FIRST_TUNING_SEED = 1_000_000
 MOST_RUNS_AT_ONCE = 64
 
+# (seed, epoch, number of training samples) -> indices of the samples of that epoch, in order.
+Order = Callable[[int, int, int], np.ndarray]
 Observe = Callable[["Population", "RunState", int], Any]
 
 
@@ -116,41 +118,45 @@ class Bench:
         optimizer: str = "sgd",
         model: str | None = None,
         layout: Layout | None = None,
+        samples: int | None = None,
         **options: Any,
     ) -> Population:
         """Return the population that trains `runs` runs side by side, compiled when first used and then kept.
 
-        By default as many as there are seeds, and `train` takes them in groups: then claims share programs, of which
+        By default as many as there are seeds, and `train` takes more in groups: then claims share programs, of which
         each takes seconds to compile. How runs share a device is measured on the first program of a kind of network,
-        and kept for the others.
+        and kept for the others. With `samples`, the orders that it will train in have so many, in place of all
+        training samples.
 
         Raises:
             InputError: If the norm can't serve where it stands.
         """
         found, size, runs = as_norm(norm), batch_size or self.batch_size, runs or len(self.seeds)
         name = model or self.model
-        what = [found.name, dict(found.options), runs, size, optimizer, name, layout, options]
+        what = [found.name, dict(found.options), runs, size, optimizer, name, layout, samples, options]
         key = json.dumps(what, sort_keys=True, default=str)
         if key not in self._programs:
             from normlab.train.blueprint import blueprint
 
             plan = blueprint(lambda: self.build(found, model, **options))
-            rest = len(self.dataset.train) % size or size
+            rest = (samples or len(self.dataset.train)) % size or size
             for count in {size, rest}:
                 check_model(found, plan.model, count)
-            self._programs[key] = self._laid_out(plan, runs, size, optimizer, layout or self._layouts.get(name))
+            self._programs[key] = self._laid_out(
+                plan, runs, size, optimizer, layout or self._layouts.get(name), samples
+            )
             self._layouts.setdefault(name, self._programs[key].layout)
         return self._programs[key]
 
     def _laid_out(
-        self, plan: Blueprint, runs: int, batch_size: int, optimizer: str, layout: Layout | None
+        self, plan: Blueprint, runs: int, batch_size: int, optimizer: str, layout: Layout | None, samples: int | None
     ) -> Population:
         from normlab.train.population import choose_layout
 
         def build(tried: Layout) -> Population:
             return self.population(plan, runs=runs, batch_size=batch_size, optimizer=optimizer, layout=tried)
 
-        return build(layout) if layout else choose_layout(build)[0]
+        return build(layout) if layout else choose_layout(build, samples)[0]
 
     def population(
         self, plan: Blueprint, *, runs: int, batch_size: int, optimizer: str = "sgd", layout: Layout = "map"
@@ -174,7 +180,7 @@ class Bench:
         rates: Sequence[float],
         epochs: int | None = None,
         *,
-        order: Callable[[int, int, int], np.ndarray] | None = None,
+        order: Order | Sequence[Order] | None = None,
         start: Callable[[Population, RunState], RunState] | None = None,
         observe: Observe | None = None,
         batches: int | None = None,
@@ -186,7 +192,8 @@ class Bench:
             seeds: Of the runs.
             rates: Learning rates.
             epochs: Default: the bench's.
-            order: (seed, epoch, number of samples) -> order of the samples; default: shuffled anew every epoch.
+            order: (seed, epoch, number of samples) -> order of the samples, for all runs or one for each; default:
+                shuffled anew every epoch.
             start: (program, state) -> state before the first step; default: as the initializers drew it.
             observe: (program, state, epochs done) -> anything; called before the first epoch and after each.
             batches: Full batches per epoch, at most; the loss and accuracy of such a cut epoch are too small. Default:
@@ -194,17 +201,18 @@ class Bench:
         """
         from normlab.train.order import epoch_order
 
-        order = order or epoch_order
+        by_run = [order or epoch_order] * len(seeds) if order is None or callable(order) else list(order)
         parts = []
         for first in range(0, len(seeds), program.capacity):
             group = list(seeds[first : first + program.capacity])
+            own = list(zip(by_run[first : first + program.capacity], group, strict=True))
             state = program.start(group, list(rates[first : first + program.capacity]))
             state = start(program, state) if start else state
             seen = [observe(program, state, 0)] if observe else []
             records = []
             for epoch in range(epochs or self.epochs):
-                by_seed = {seed: order(seed, epoch, len(self.dataset.train)) for seed in dict.fromkeys(group)}
-                state, record = program.train(state, [by_seed[seed] for seed in group], batches)
+                made = {(one, seed): one(seed, epoch, len(self.dataset.train)) for one, seed in dict.fromkeys(own)}
+                state, record = program.train(state, [made[key] for key in own], batches)
                 records.append(record)
                 if observe:
                     seen.append(observe(program, state, epoch + 1))
@@ -224,17 +232,21 @@ class Bench:
 
     def best_rate(self, norm: str | Norm, rates: Sequence[float] | None = None, **named: Any) -> float:
         """Return the rate that does best on validation data, by the rule of `study.rates`, over the tuning seeds."""
-        import polars as pl
-
-        from normlab.study.rates import choose_rates
         from normlab.train.optimizers import OPTIMIZERS
 
         rates = rates or OPTIMIZERS[named.get("optimizer", "sgd")].grid
-        trained = self.grid(norm, rates, **named)
+        return self.best_of(rates, self.grid(norm, rates, **named))
+
+    def best_of(self, rates: Sequence[float], trained: Trained) -> float:
+        """Return the best rate of runs that were trained at every rate with equally many seeds, rate by rate."""
+        import polars as pl
+
+        from normlab.study.rates import choose_rates
+
         frame = pl.DataFrame(
             {
                 "arm": "arm",
-                "rate": np.repeat(rates, len(self.tuning_seeds)),
+                "rate": np.repeat(rates, len(trained.diverged) // len(rates)),
                 "val_loss": trained.val_loss[-1].astype(float),
                 "val_accuracy": trained.val_accuracy[-1].astype(float),
                 "diverged": trained.diverged,

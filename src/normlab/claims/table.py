@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from normlab.claims import (
+    batch_order,
+    batch_size,
     faster_convergence,
     generalization,
     higher_learning_rates,
     initialization,
     less_tuning,
+    memory,
     output_moments,
+    redundant_bias,
+    time,
 )
 from normlab.claims.claim import Claim
 
@@ -20,6 +25,11 @@ CLAIMS: dict[str, Claim] = {
         generalization.CLAIM,
         initialization.CLAIM,
         less_tuning.CLAIM,
+        batch_size.CLAIM,
+        memory.CLAIM,
+        time.CLAIM,
+        batch_order.CLAIM,
+        redundant_bias.CLAIM,
         output_moments.CLAIM,
     )
 }

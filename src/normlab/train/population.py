@@ -194,17 +194,20 @@ class Population:
         return [*items, *[items[-1]] * (self.capacity - len(items))]
 
 
-def choose_layout(build: Callable[[Layout], Population]) -> tuple[Population, dict[str, float]]:
+def choose_layout(
+    build: Callable[[Layout], Population], num_samples: int | None = None
+) -> tuple[Population, dict[str, float]]:
     """Return the population with the faster layout, and the seconds per run of a short training in each.
 
-    With one run per device there is nothing to choose, and nothing is measured.
+    With one run per device there is nothing to choose, and nothing is measured. `num_samples`, by default all, is the
+    length of the orders that the population is to train in.
     """
     first = build(LAYOUTS[0])
     if first.capacity <= first.data.mesh.size:
         return first, {}
     seconds: dict[str, float] = {}
     candidates = {layout: first if layout == first.layout else build(layout) for layout in LAYOUTS}
-    num_samples = len(first.data.train[1])
+    num_samples = num_samples or len(first.data.train[1])
     orders = [np.arange(num_samples, dtype=np.int32)] * first.capacity
     images = first.trainer.augmentation is not None
     draws = [np.zeros((num_samples, 3), np.uint8)] * first.capacity if images else None

@@ -1,0 +1,217 @@
+"""The claim that batch norm copes with every batch size; small batches are where it is said not to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from normlab.claims.claim import Claim
+from normlab.claims.drawing import Drawing
+from normlab.claims.evaluations import with_batch_statistics, with_precise_statistics
+from normlab.claims.final_error import final_error
+from normlab.claims.finding import Finding, Verdict, numbers
+from normlab.stats.verdict import Judged, paired_effect
+from normlab.stats.verdict import judge as judge_effects
+
+if TYPE_CHECKING:
+    from normlab.claims.bench import Bench, Budget, Trained
+    from normlab.train.population import Population
+
+SIZES: dict[Budget, tuple[int, ...]] = {"quick": (2, 8, 32, 128), "full": (2, 4, 8, 32, 128, 512)}
+# Samples that a run sees at most, so that batches of two end in time: a step of two costs nearly one of 128.
+SAMPLES: dict[Budget, int] = {"quick": 8192, "full": 57_344}
+# Two seeds times seven rates about fill the program that then trains the seeds.
+TUNING_SEEDS: dict[Budget, int] = {"quick": 2, "full": 3}
+# The default margin of a study: half a point of accuracy (or of a standardized target's variance).
+MARGIN = 0.005
+STATISTICS = ("running", "precise", "batch")
+
+
+def measure(bench: Bench) -> pl.DataFrame:
+    """Train both arms at every batch size, each at its own best rate, on equally many samples in whole batches.
+
+    Returns:
+        One row per arm, size, seed and way of evaluating: arm, batch_size, seed, rate, statistics (`running`; with
+        batch norm also `precise`, recomputed over the training set, and `batch`, the test batch's own), error.
+    """
+    sizes, samples, epochs = plan(bench)
+    frames = []
+    for size in sizes:
+        for arm in ("none", "batch"):
+            program = bench.program(arm, runs=_side_by_side(bench), batch_size=size, samples=samples)
+            rate, trained = _tuned(bench, program, samples, epochs)
+            errors = {"running": final_error(bench, trained.test_loss, trained.test_accuracy, trained.diverged)}
+            if arm == "batch":
+                errors["precise"] = with_precise_statistics(bench, program, trained)
+                errors["batch"] = with_batch_statistics(bench, program, trained)
+            for statistics, error in errors.items():
+                columns = {"arm": arm, "batch_size": size, "seed": bench.seeds, "rate": rate}
+                frames.append(pl.DataFrame({**columns, "statistics": statistics, "error": error}))
+    return pl.concat(frames)
+
+
+def plan(bench: Bench) -> tuple[list[int], int, int]:
+    """Return the batch sizes, the samples of an epoch and the number of epochs.
+
+    An epoch takes as many samples as the largest size divides, so that no size has a shorter last batch.
+    """
+    count = len(bench.dataset.train)
+    sizes = [size for size in SIZES[bench.budget] if 2 * size <= count]
+    samples = count // sizes[-1] * sizes[-1]
+    return sizes, samples, max(1, min(bench.epochs, round(SAMPLES[bench.budget] / samples)))
+
+
+def judge(evidence: pl.DataFrame) -> Finding:
+    """Judge the test error, batch minus none, at every size, with Holm's correction over the sizes.
+
+    Batch norm copes with a size if its error is lower or equivalent there, and fails if it is higher. Supported: it
+    copes with every size; refuted: it fails at every size; conditional: it copes with one and fails at another.
+    """
+    sizes = sorted(evidence["batch_size"].unique())
+    plain = {size: _errors(evidence, "none", size, "running") for size in sizes}
+    effects = [
+        paired_effect(_errors(evidence, "batch", size, "running"), plain[size], margin=MARGIN, higher_is_better=False)
+        for size in sizes
+    ]
+    judged = dict(zip(sizes, judge_effects(effects, correction="holm"), strict=True))
+    copes = [size for size, one in judged.items() if one.verdict in ("better", "equivalent")]
+    fails = [size for size, one in judged.items() if one.verdict == "worse"]
+    verdict, p_value = _verdict(judged, copes, fails)
+    open_sizes = [size for size in sizes if size not in copes + fails]
+    conditions = f"on the batch size: it copes with {_listed(copes)}, fails at {_listed(fails)}"
+    return Finding(
+        verdict,
+        **numbers(effects[0]),
+        answer=" ".join(_sentence(evidence, size, judged[size]) for size in dict.fromkeys((sizes[0], sizes[-1]))),
+        conditions=conditions + (f"; undecided at {_listed(open_sizes)}" if open_sizes else "")
+        if verdict == "conditional"
+        else "",
+        would_change="An error above that of the network without a norm at one batch size would show that it does not "
+        "cope with every size; one lower or equivalent at every size would support it.",
+        p_value=p_value,
+        details={str(size): _details(evidence, size, judged[size]) for size in sizes},
+    )
+
+
+def draw(evidence: pl.DataFrame) -> Drawing:
+    """Return mean test error over batch size, a line per arm and way of evaluating, with quartiles."""
+    names = {"running": "batch, running statistics", "precise": "batch, recomputed", "batch": "batch, the batch's own"}
+    rows = (
+        evidence.with_columns(
+            pl.when(pl.col("arm") == "none")
+            .then(pl.lit("none"))
+            .otherwise(pl.col("statistics").replace_strict(names))
+            .alias("series")
+        )
+        .group_by("series", "batch_size")
+        .agg(
+            pl.col("error").median().alias("y"),
+            pl.col("error").quantile(0.25, "linear").alias("low"),
+            pl.col("error").quantile(0.75, "linear").alias("high"),
+        )
+        .sort("series", "batch_size")
+        .select("series", pl.col("batch_size").alias("x"), "y", "low", "high")
+    )
+    return Drawing(
+        "lines",
+        "Test error over batch size",
+        "batch size",
+        "test error",
+        rows.to_dicts(),
+        "Median over the seeds, band from the lower to the upper quartile; every arm at its own best rate for that "
+        "size, all after equally many samples. The networks with batch norm are evaluated three ways.",
+        log_x=True,
+        log_y=False,
+    )
+
+
+def _tuned(bench: Bench, program: Population, samples: int, epochs: int) -> tuple[float, Trained]:
+    """Train the grid with the first tuning seeds, choose the rate, and train the seeds at it."""
+    from normlab.train.optimizers import OPTIMIZERS
+    from normlab.train.order import epoch_order
+
+    def whole_batches(seed: int, epoch: int, count: int) -> np.ndarray:
+        return epoch_order(seed, epoch, count)[:samples]
+
+    rates, tuning_seeds = OPTIMIZERS["sgd"].grid, bench.tuning_seeds[: TUNING_SEEDS[bench.budget]]
+    cells = [(seed, rate) for rate in rates for seed in tuning_seeds]
+    grid = bench.train(program, [s for s, _ in cells], [r for _, r in cells], epochs, order=whole_batches)
+    rate = bench.best_of(rates, grid)
+    return rate, bench.train(program, bench.seeds, [rate] * len(bench.seeds), epochs, order=whole_batches)
+
+
+def _side_by_side(bench: Bench) -> int:
+    """Return the runs of a program: one program serves the choice of the rate and what follows."""
+    from normlab.train.optimizers import OPTIMIZERS
+
+    cells = len(OPTIMIZERS["sgd"].grid) * len(bench.tuning_seeds[: TUNING_SEEDS[bench.budget]])
+    return max(len(bench.seeds), cells)
+
+
+def _errors(evidence: pl.DataFrame, arm: str, size: int, statistics: str) -> np.ndarray:
+    chosen = (pl.col("arm") == arm) & (pl.col("batch_size") == size) & (pl.col("statistics") == statistics)
+    return evidence.filter(chosen).sort("seed")["error"].to_numpy()
+
+
+def _verdict(judged: dict[int, Judged], copes: list[int], fails: list[int]) -> tuple[Verdict, float | None]:
+    """Return the verdict, and the largest corrected p-value among those that it needs."""
+    if copes and fails:
+        return "conditional", max(min(_p_value(judged[size]) for size in part) for part in (copes, fails))
+    if len(copes) == len(judged) or len(fails) == len(judged):
+        return ("supported" if copes else "refuted"), max(map(_p_value, judged.values()))
+    return "undecided", None
+
+
+def _p_value(judged: Judged) -> float:
+    p_value = judged.p_equivalence_adjusted if judged.verdict == "equivalent" else judged.p_adjusted
+    return 1.0 if p_value is None else p_value
+
+
+def _sentence(evidence: pl.DataFrame, size: int, judged: Judged) -> str:
+    recomputed = float(_errors(evidence, "batch", size, "precise").mean())
+    effect = judged.effect
+    return (
+        f"At batch size {size} the test error is {effect.value:.3f} with batch norm ({recomputed:.3f} with statistics "
+        f"recomputed over the training set) and {effect.baseline_value:.3f} without: {judged.verdict}."
+    )
+
+
+def _details(evidence: pl.DataFrame, size: int, judged: Judged) -> dict[str, float | str | None]:
+    errors = {name: _errors(evidence, "batch", size, name) for name in STATISTICS}
+    gap = paired_effect(errors["running"], errors["precise"], margin=MARGIN, higher_is_better=False)
+    training = paired_effect(
+        errors["precise"], _errors(evidence, "none", size, "running"), margin=MARGIN, higher_is_better=False
+    )
+    return {
+        "batch_minus_none": judged.effect.difference,
+        "verdict": judged.verdict,
+        "running_minus_precise": gap.difference,
+        "running_minus_precise_low": gap.ci_low if np.isfinite(gap.ci_low) else None,
+        "running_minus_precise_high": gap.ci_high if np.isfinite(gap.ci_high) else None,
+        "precise_minus_none": training.difference,
+        "own_statistics_error": float(errors["batch"].mean()),
+    }
+
+
+def _listed(sizes: list[int]) -> str:
+    return ", ".join(map(str, sizes))
+
+
+CLAIM = Claim(
+    id="batch-size",
+    statement="Batch normalization copes with different batch sizes, small ones too.",
+    protocol="batches of 2 ... 512, equally many samples seen, the rate tuned anew for every size and arm, same "
+    "seeds; evaluated with running statistics, with statistics recomputed over the training set, and with the test "
+    "batch's own",
+    metric="test error at each batch size, batch minus none (the effect shown is that at the smallest); and, with "
+    "batch norm, running minus recomputed statistics",
+    expected="no harm at 32 and above, a growing error below, some of it mended by recomputed statistics: on ImageNet "
+    "the error of a ResNet-50 rises as batches shrink to 2 a device",
+    source="Wu and He 2018, arXiv:1803.08494; Wu and Johnson 2021, arXiv:2105.07576, section 3; Singh and Shrivastava "
+    "2019, arXiv:1904.06031",
+    measure=measure,
+    judge=judge,
+    draw=draw,
+)
