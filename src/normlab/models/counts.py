@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Sequence
 
 from normlab.errors import InputError
@@ -23,4 +22,4 @@ def require_counts(name: str, values: Sequence[object], largest: int, example: s
 
 
 def _is_count(value: object, largest: int) -> bool:
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool) and 1 <= value <= largest
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= largest
