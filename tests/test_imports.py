@@ -27,7 +27,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
 }
 ALLOWED["surgery"] = ("data", "norms", "keras_names", "seeding", *BASE)
 ALLOWED["train"] = ("models", "keras_names", "data", "norms", "seeding", *BASE)
-ALLOWED["probes"] = ALLOWED["train"]
+ALLOWED["probes"] = ("train", *ALLOWED["train"])
 ALLOWED["study"] = ("train", "probes", "stats", "surgery", *ALLOWED["train"])
 ALLOWED["report"] = ("study", *ALLOWED["study"])
 ALLOWED["claims"] = ("study", *ALLOWED["study"])

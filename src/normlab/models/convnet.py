@@ -104,7 +104,7 @@ def check_convnet(
     placement: str = "before",
 ) -> None:
     """Raise `InputError` for an option of `convnet` that is unknown or out of bounds, without importing Keras."""
-    require_counts("widths", widths, MAX_CHANNELS, "32, 64, 128")
+    require_counts("widths", widths, MAX_CHANNELS, "32,64,128")
     require_count("convs_per_stage", convs_per_stage, MAX_CONVS_PER_STAGE)
     require_known("activation", activation, ACTIVATIONS)
     require_known("initializer", initializer, INITIALIZERS)

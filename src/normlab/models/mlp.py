@@ -79,7 +79,7 @@ def mlp(
 
 def check_mlp(*, widths: Sequence[int], activation: str, initializer: str, placement: str) -> None:
     """Raise `InputError` for an option of `mlp` that is unknown or out of bounds, without importing Keras."""
-    require_counts("widths", widths, MAX_WIDTH, "300, 100")
+    require_counts("widths", widths, MAX_WIDTH, "300,100")
     require_known("activation", activation, ACTIVATIONS)
     require_known("initializer", initializer, INITIALIZERS)
     require_known("placement", placement, PLACEMENTS)
