@@ -73,6 +73,11 @@ def test_the_figure_counts_runs() -> None:
     assert len(rows) == 4 * len(RATES)
 
 
+def test_an_epoch_can_be_cut_to_some_batches(tiny_bench: Bench) -> None:
+    trained = tiny_bench.train(tiny_bench.program("none"), [0, 1], [0.1, 0.1], 2, batches=3)
+    assert (trained.states[0].step == 2 * (3 + 1)).all()  # the short last batch is always taken
+
+
 def test_a_real_ladder_ends_where_all_have_diverged(tiny_bench: Bench) -> None:
     evidence = CLAIM.measure(tiny_bench)
     assert evidence["batch_size"].unique().sort().to_list() == [4, 32]
