@@ -16,7 +16,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "unknown setting": ({"lerning_rate": 1}, r"must be a known one, got lerning_rate; choose among data, "),
     "unknown option of the network": (
         {"network": {"depth": 2}},
-        r"got network\.depth; choose among widths, activation, initializer, input_norm, placement\.",
+        r"got network\.depth; choose among widths, activation, initializer, input_norm, hidden_norm, placement\.",
     ),
     "unknown option of an arm": (
         {"arms": ["none", {"norm": "batch", "width": 3}]},

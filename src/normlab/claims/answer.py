@@ -42,6 +42,7 @@ class Answer:
         claim, finding = self.claim, self.finding
         return {
             "id": claim.id,
+            "kind": claim.kind,
             "statement": claim.statement,
             "protocol": claim.protocol,
             "metric": claim.metric,
@@ -63,7 +64,7 @@ class Answer:
 
 
 def answer(
-    claims: Sequence[Claim], bench: Bench, folder: Path, watch: Callable[[Answer], None] = lambda _: None
+    claims: Sequence[Claim], bench: Bench, folder: Path, watch: Callable[[list[Answer]], None] = lambda _: None
 ) -> list[Answer]:
     """Measure and judge every claim; its evidence is kept in `folder`/evidence as soon as it is there.
 
@@ -71,7 +72,7 @@ def answer(
         claims: Which.
         bench: What they are put to.
         folder: Where evidence goes, one Parquet file per claim.
-        watch: Called after each claim, with the answer before the correction over all claims.
+        watch: Called after each claim with the answers so far, corrected among themselves.
 
     Returns:
         The answers after `corrected`.
@@ -87,7 +88,7 @@ def answer(
             _keep(evidence, folder / "evidence" / f"{claim.id}.parquet")
             one = Answer(claim, claim.judge(evidence), claim.draw(evidence), time.perf_counter() - started)
         answers.append(one)
-        watch(one)
+        watch(corrected(answers))
     return corrected(answers)
 
 

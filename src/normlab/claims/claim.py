@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from normlab.claims.drawing import Drawing
 from normlab.claims.finding import Finding
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     import polars as pl
 
     from normlab.claims.bench import Bench
+
+
+Kind = Literal["benefit", "limit", "property"]
 
 
 def always(_: Bench) -> str:
@@ -29,6 +32,7 @@ class Claim:
 
     Attributes:
         id: Its name on the command line.
+        kind: `benefit` or `limit`, as the notebook lists it, or a `property` that follows from the definition.
         statement: What is said, as a sentence.
         protocol: How it is measured, in a line.
         metric: The primary metric, fixed before the data are seen, with its unit and which arm is set against which.
@@ -41,6 +45,7 @@ class Claim:
     """
 
     id: str
+    kind: Kind
     statement: str
     protocol: str
     metric: str

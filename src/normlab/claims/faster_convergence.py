@@ -184,6 +184,7 @@ def _finite(bound: float) -> float | None:
 
 CLAIM = Claim(
     id="faster-convergence",
+    kind="benefit",
     statement="Batch normalization makes training faster.",
     protocol="plain SGD; epochs until the validation score first reaches one target for both arms, each at its own "
     "best rate, on fresh seeds; a run that misses counts as the horizon; also at every shared rate, in steps and "

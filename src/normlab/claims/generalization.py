@@ -218,6 +218,7 @@ def _at_the_end(evidence: pl.DataFrame) -> dict[str, float]:
 
 CLAIM = Claim(
     id="generalization",
+    kind="benefit",
     statement="Batch normalization acts as a regularizer.",
     protocol="each arm at its own best rate; training loss in evaluation mode and test error after every epoch; per "
     "pair, the test error at the lowest training loss that both runs reach, interpolated along each run; dose and "

@@ -190,6 +190,7 @@ def _details(
 
 CLAIM = Claim(
     id="higher-learning-rates",
+    kind="benefit",
     statement="Batch normalization allows larger learning rates.",
     protocol="plain SGD; rates in steps of about 3 from the arms' smaller best rate up to where every run has diverged "
     "(batch loss not finite, or above 100 times that of knowing nothing), the same number of steps at each; at the "

@@ -117,6 +117,7 @@ class _Scaled:
 
 CLAIM = Claim(
     id="initialization",
+    kind="benefit",
     statement="Batch normalization makes a network less sensitive to the initial weights.",
     protocol="initial kernels scaled by c = 2^-5 ... 2^5, each arm at its own best rate (found at c = 1), same seeds",
     metric="area under test accuracy over log2 c (the mean over the scales), batch minus none",

@@ -182,6 +182,7 @@ class _Settings:
 
 CLAIM = Claim(
     id="less-tuning",
+    kind="benefit",
     statement="Batch normalization leaves fewer hyper-parameters to tune.",
     protocol="random search over learning rate, momentum, weight decay and scale of the initial weights; every seed is "
     "a search of its own, whose trials both arms train alike",

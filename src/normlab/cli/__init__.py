@@ -8,8 +8,10 @@ from typing import Annotated
 import typer
 
 from normlab.cli import listings, run, surgery
+from normlab.cli.attribute import attribute
+from normlab.cli.claims import claims
 from normlab.cli.data import app as data_app
-from normlab.cli.replicate import app as replicate_app
+from normlab.cli.replicate import replicate
 from normlab.cli.screen import complain
 from normlab.errors import InputError
 from normlab.version import __version__
@@ -22,10 +24,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(run.run)
+app.command()(claims)
+app.command()(attribute)
 app.command("norms")(listings.norms)
 app.command("models")(listings.models)
 app.add_typer(data_app, name="data")
-app.add_typer(replicate_app, name="replicate")
+app.command()(replicate)
 app.command()(surgery.swap)
 app.command()(surgery.fold)
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from normlab.cli.screen import DataDir, Out, run_and_show
+from normlab.cli.screen import DataDir, NetworkOptions, Out, named_values, run_and_show
 from normlab.errors import InputError
 
 
@@ -25,10 +24,7 @@ def run(
     arms: Annotated[
         str | None, typer.Option(help="Norms to compare, the baseline first; normlab norms lists them.")
     ] = None,
-    network: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=VALUE", help="An option of the network, such as depth=14; may be repeated."),
-    ] = None,
+    network: NetworkOptions = None,
     widths: Annotated[str | None, typer.Option(help="Units (or channels) per layer, such as 300,100.")] = None,
     activation: Annotated[str | None, typer.Option(help="Activation, such as relu.")] = None,
     initializer: Annotated[str | None, typer.Option(help="Initializer of kernels, such as he_normal.")] = None,
@@ -49,7 +45,7 @@ def run(
     """Train a network in several arms, paired and fairly tuned, and say which is better."""
     from normlab.study.design import make_study, read_study_file
 
-    own = _named_values(network or [])
+    own = named_values(network or [])
     flags = {
         "widths": _numbers("widths", widths, int),
         "activation": activation,
@@ -81,22 +77,6 @@ def run(
         in_file = settings.get("network", {})
         settings["network"] = {**in_file, **given} if isinstance(in_file, dict) else in_file
     run_and_show(make_study(settings), out)
-
-
-def _named_values(texts: list[str]) -> dict[str, Any]:
-    """Read NAME=VALUE; a value is what TOML makes of it, whole numbers between commas are a list, the rest is text."""
-    values: dict[str, Any] = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not (equals and name.strip() and value.strip()):
-            raise InputError("--network must be NAME=VALUE", repr(text), "give such as --network depth=14")
-        try:
-            values[name.strip()] = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:
-            parts = value.split(",")
-            is_list = len(parts) > 1 and all(part.strip().isdecimal() for part in parts)
-            values[name.strip()] = [int(part) for part in parts] if is_list else value.strip()
-    return values
 
 
 def _numbers(name: str, text: str | None, kind: type[int] | type[float]) -> list[Any] | None:

@@ -1,34 +1,59 @@
-"""What the command prints on: consoles, the one line for bad input, the progress and result of a study."""
+"""What commands share: options, consoles, the one line for bad input, the progress and result of a study."""
 
 from __future__ import annotations
 
+import tomllib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+
+from normlab.errors import InputError
+
+if TYPE_CHECKING:
+    from normlab.result import Result
+    from normlab.study.design import Study
+    from normlab.study.progress import Progress
 
 DataDir = Annotated[
     Path | None, typer.Option(help="Folder of mnist, fashion-mnist, cifar10. Default: $NORMLAB_DATA, else a cache.")
 ]
 Out = Annotated[Path | None, typer.Option(help="Folder for records and report. Default: a new one under runs/.")]
+NetworkOptions = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME=VALUE", help="An option of the network, such as depth=14; may be repeated."),
+]
 
 
-def run_and_show(study: Any, out: Path | None) -> Any:
+def run_and_show(study: Study, out: Path | None) -> Result:
     """Run a study with its progress shown, print what came out, and return it; Ctrl-C ends in status 130."""
     from normlab.compare import run_study
-    from normlab.terminal import progress_bar, show_result
+    from normlab.terminal import show_result
 
-    console = new_console()
+    with show_progress() as watch:
+        result = run_study(study, out=out, watch=watch)
+    show_result(new_console(), result)
+    return result
+
+
+@contextmanager
+def show_progress() -> Iterator[Callable[[Progress], None]]:
+    """Show how far a study is while the block runs; yields what is called after every epoch of every arm.
+
+    Ctrl-C inside the block ends the command in status 130, after a line that says what was kept.
+    """
+    from normlab.terminal import progress_bar
+
     try:
-        with progress_bar(new_console(stderr=True), study.epochs) as watch:
-            result = run_study(study, out=out, watch=watch)
+        with progress_bar(new_console(stderr=True)) as watch:
+            yield watch
     except KeyboardInterrupt as interrupt:
         # Typer would end here without a word, and with it the count of complete runs.
         complain(f"interrupted{f': {interrupt}' if str(interrupt) else ''}")
         raise typer.Exit(130) from None
-    show_result(console, result)
-    return result
 
 
 def complain(message: str) -> None:
@@ -39,3 +64,19 @@ def complain(message: str) -> None:
 def new_console(stderr: bool = False) -> Console:
     """Return a console that prints paths and names as they are."""
     return Console(stderr=stderr, highlight=False, emoji=False)
+
+
+def named_values(texts: list[str]) -> dict[str, Any]:
+    """Read NAME=VALUE; a value is what TOML makes of it, whole numbers between commas are a list, the rest is text."""
+    values: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not (equals and name.strip() and value.strip()):
+            raise InputError("--network must be NAME=VALUE", repr(text), "give such as --network depth=14")
+        try:
+            values[name.strip()] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            parts = value.split(",")
+            is_list = len(parts) > 1 and all(part.strip().isdecimal() for part in parts)
+            values[name.strip()] = [int(part) for part in parts] if is_list else value.strip()
+    return values

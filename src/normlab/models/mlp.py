@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from normlab.errors import InputError, require_known
+from normlab.norms import NORMS
 
 if TYPE_CHECKING:
     import keras
@@ -38,6 +39,7 @@ def mlp(
     activation: str = "relu",
     initializer: str = "he_normal",
     input_norm: bool = False,
+    hidden_norm: bool = True,
     placement: str = "before",
 ) -> keras.Model:
     """Build Flatten, then per width Dense → norm → activation, then Dense(num_outputs) that gives logits.
@@ -54,6 +56,8 @@ def mlp(
         initializer: Of the hidden kernels, one of `INITIALIZERS`; biases start at zero. Default: He et al. 2015, for
             ReLU. The last layer keeps Keras's default, Glorot uniform.
         input_norm: Whether a norm also stands before the first Dense.
+        hidden_norm: Whether norms stand in the hidden layers; without them and with `input_norm`, only inputs are
+            normalized.
         placement: The norm stands `before` the activation (Ioffe and Szegedy 2015) or `after` it (the notebook).
 
     Raises:
@@ -67,11 +71,12 @@ def mlp(
         layers.append(keras.layers.Flatten(name="flatten"))
     if input_norm:
         layers.append(norm(name="norm_input"))
+    hidden = norm if hidden_norm else NORMS["none"]
     for depth, width in enumerate(widths):
-        use_bias = placement == "after" or not norm.cancels_bias
+        use_bias = placement == "after" or not hidden.cancels_bias
         dense = keras.layers.Dense(width, use_bias=use_bias, kernel_initializer=initializer, name=f"hidden_{depth}")
-        layers.append(norm.wrap(dense))
-        pair = [norm(name=f"norm_{depth}"), _activation(activation, depth)]
+        layers.append(hidden.wrap(dense))
+        pair = [hidden(name=f"norm_{depth}"), _activation(activation, depth)]
         layers.extend(pair if placement == "before" else reversed(pair))
     layers.append(keras.layers.Dense(num_outputs, name="head"))
     return keras.Sequential(layers, name="mlp")

@@ -52,6 +52,7 @@ class Network:
 def _of_type(default: Any, name: str, value: Any) -> Any:
     """Return the value as the default's type; numbers are no truth values, and a whole number is a number."""
     if isinstance(default, tuple):
+        value = [value] if type(value) is int else value  # one layer
         if isinstance(value, list | tuple) and all(type(item) is int for item in value):
             return tuple(value)
         raise InputError(f"{name} must be a list of whole numbers", repr(value), f"give one such as {list(default)}")

@@ -31,8 +31,8 @@ class ArmChannels:
     shape: alt.Shape
 
 
-def arm_channels(arms: Sequence[str], *, legend: bool) -> ArmChannels:
-    """Return the channels of the field `arm`; the first arm is the baseline."""
+def arm_channels(arms: Sequence[str], *, legend: bool, field: str = "arm") -> ArmChannels:
+    """Return the channels of a field that holds names of arms; the first arm is the baseline."""
     import altair as alt
 
     names = list(arms)
@@ -40,9 +40,9 @@ def arm_channels(arms: Sequence[str], *, legend: bool) -> ArmChannels:
     dash = alt.Scale(domain=names, range=[list(DASHES[index % len(DASHES)]) for index in range(len(names))])
     shape = alt.Scale(domain=names, range=[SHAPES[index % len(SHAPES)] for index in range(len(names))])
     return ArmChannels(
-        alt.Color("arm:N", scale=colour, legend=alt.Legend(columns=4) if legend else None),
-        alt.StrokeDash("arm:N", scale=dash, legend=None),
-        alt.Shape("arm:N", scale=shape, legend=None),
+        alt.Color(f"{field}:N", scale=colour, legend=alt.Legend(columns=4) if legend else None),
+        alt.StrokeDash(f"{field}:N", scale=dash, legend=None),
+        alt.Shape(f"{field}:N", scale=shape, legend=None),
     )
 
 

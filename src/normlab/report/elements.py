@@ -107,9 +107,8 @@ def note(contents: Sequence[str]) -> str:
 
 def badge(verdict: str) -> Html:
     """Return the verdict as a word with its sign; the colour only adds to it."""
-    return Html(
-        f'<span class="badge {text(verdict)}"><span aria-hidden="true">{MARKS[verdict]}</span> {text(verdict)}</span>'
-    )
+    name = text(verdict.replace(" ", "-"))
+    return Html(f'<span class="badge {name}"><span aria-hidden="true">{MARKS[verdict]}</span> {text(verdict)}</span>')
 
 
 def arm_name(arm: str, palette: Mapping[str, str]) -> Html:

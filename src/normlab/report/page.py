@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,10 +56,16 @@ def render_page(records: Records) -> str:
         "explanation": explanation(records.example) if records.example is not None else "",
         "method": method_section(records),
     }
-    links = "".join(f'<li><a href="#{key}">{text(NAMES[key])}</a></li>' for key, body in sections.items() if body)
     title = f"{listed(records.arms)} on {records.study['data']['name']}"
+    named = {key: (NAMES[key], body) for key, body in sections.items() if body}
+    return document(title, _subtitle(records), named, f"normlab {records.summary['normlab']}, {records.folder}")
+
+
+def document(title: str, subtitle: str, sections: Mapping[str, tuple[str, str]], footer: str) -> str:
+    """Return a whole page; `sections` holds (title, HTML) by identifier, everything else is plain text."""
+    links = "".join(f'<li><a href="#{key}">{text(name)}</a></li>' for key, (name, _) in sections.items())
     # A number and its per cent sign stay on one line.
-    body = "".join(sections.values()).replace(" %", "\N{NO-BREAK SPACE}%")
+    body = "".join(html for _, html in sections.values()).replace(" %", "\N{NO-BREAK SPACE}%")
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -72,13 +79,13 @@ def render_page(records: Records) -> str:
 <body>
 <header>
 <h1>{text(title)}</h1>
-<p>{text(_subtitle(records))}</p>
+<p>{text(subtitle)}</p>
 <nav aria-label="Sections"><ol>{links}</ol></nav>
 </header>
 <main>
 {body}
 </main>
-<footer>normlab {text(records.summary["normlab"])}, {text(records.folder)}</footer>
+<footer>{text(footer)}</footer>
 </body>
 </html>
 """
@@ -90,9 +97,17 @@ def write_page(records: Records, path: Path) -> None:
     Raises:
         InputError: If the file cannot be written.
     """
+    write_document(render_page(records), path)
+
+
+def write_document(page: str, path: Path) -> None:
+    """Write a rendered page, as `write_page` does.
+
+    Raises:
+        InputError: If the file cannot be written.
+    """
     from normlab.study.store import write_atomically
 
-    page = render_page(records)
     path = Path(path)
     try:
         write_atomically(path, lambda aside: aside.write_text(page, encoding="utf-8"))

@@ -32,9 +32,12 @@ nav ol { display: flex; flex-wrap: wrap; gap: 0.3rem 1.3rem; margin: 0; padding:
 .soft, figcaption, caption { color: var(--soft); font-size: 0.9rem; }
 .badge { display: inline-block; padding: 0.05em 0.6em 0.1em; border-radius: 1em; font-size: 0.86rem; font-weight: 600;
   white-space: nowrap; line-height: 1.6; color: var(--undecided); background: var(--undecided-shade); }
-.badge.better { color: var(--better); background: var(--better-shade); }
-.badge.worse { color: var(--worse); background: var(--worse-shade); }
-.badge.equivalent { color: var(--equivalent); background: var(--equivalent-shade); }
+.badge.better, .badge.supported { color: var(--better); background: var(--better-shade); }
+.badge.worse, .badge.refuted { color: var(--worse); background: var(--worse-shade); }
+.badge.equivalent, .badge.conditional { color: var(--equivalent); background: var(--equivalent-shade); }
+.badge.not-applicable { color: var(--soft); background: var(--shade); }
+.card { border: 1px solid var(--line); border-radius: 0.6rem; padding: 0.4rem 1.4rem 1rem; margin: 1.4rem 0; }
+.card h3 { margin: 0.9rem 0 0.2rem; font-size: 1.15rem; }
 .note { border-left: 4px solid #e69f00; background: var(--shade); padding: 0.3rem 1rem; margin: 1.2rem 0;
   max-width: 52rem; }
 .note p { margin: 0.45rem 0; }

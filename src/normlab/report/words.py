@@ -12,6 +12,10 @@ MARKS: dict[str, str] = {
     "worse": "\N{BLACK DOWN-POINTING TRIANGLE}",
     "equivalent": "\N{ALMOST EQUAL TO}",
     "undecided": "?",
+    "supported": "\N{CHECK MARK}",
+    "refuted": "\N{MULTIPLICATION SIGN}",
+    "conditional": "\N{PLUS-MINUS SIGN}",
+    "not applicable": "\N{EN DASH}",
 }
 """A sign for each verdict, so that none depends on its colour."""
 

@@ -1,0 +1,141 @@
+"""An attribution from start to finish: train all combinations, share out the difference, keep the numbers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from normlab.attribute.factors import Factor, all_combinations, combinations, factors_of
+from normlab.compare import run_study
+from normlab.errors import InputError
+from normlab.stats.bootstrap import Interval, paired_bootstrap
+from normlab.stats.shapley import shapley
+from normlab.study.design import Study
+from normlab.study.progress import Progress, ignore_progress
+
+FILE = "attribution.json"
+
+
+@dataclass(frozen=True)
+class Part:
+    """A mean over the pairs with its 95 % interval: a factor's share, an interaction, or the whole difference."""
+
+    names: tuple[str, ...]
+    mean: float
+    interval: Interval
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the part for attribution.json; an infinite bound (one pair) becomes null."""
+        low, high = (bound if np.isfinite(bound) else None for bound in (self.interval.low, self.interval.high))
+        return {"of": list(self.names), "mean": self.mean, "ci_low": low, "ci_high": high}
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """What the difference between two arms is made of.
+
+    Attributes:
+        metric: `test_accuracy`, or `test_loss` for regression.
+        baseline: Name of the baseline arm.
+        arm: Name of the other.
+        pairs: Seeds.
+        factors: With what switches them.
+        difference: Of arm and baseline.
+        shares: By factor; their means add up to the difference.
+        interactions: By pair of factors, the largest first.
+        values: Mean of every combination, by its name.
+    """
+
+    metric: str
+    baseline: str
+    arm: str
+    pairs: int
+    factors: list[Factor]
+    difference: Part
+    shares: list[Part]
+    interactions: list[Part]
+    values: Mapping[str, float]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the content of attribution.json."""
+        return {
+            "metric": self.metric,
+            "baseline": self.baseline,
+            "arm": self.arm,
+            "pairs": self.pairs,
+            "factors": [{"name": f.name, "off": dict(f.off), "on": dict(f.on)} for f in self.factors],
+            "difference": self.difference.as_json(),
+            "shares": [part.as_json() for part in self.shares],
+            "interactions": [part.as_json() for part in self.interactions],
+            "values": dict(self.values),
+        }
+
+
+def attribute(
+    study: Study, *, out: Path | None = None, watch: Callable[[Progress], None] = ignore_progress
+) -> tuple[Attribution, Path]:
+    """Train all combinations of the factors in which a study's two arms differ; return the attribution and its folder.
+
+    Raises:
+        InputError: As `factors_of`, for several rates that are neither tuned nor one, and as `run_study`.
+    """
+    if not study.tuned and len(study.rates) > 1:
+        received = list(study.rates)
+        raise InputError("an attribution needs rates that are tuned, or one rate", received, "leave one")
+    factors = factors_of(study)
+    result = run_study(all_combinations(study, factors), out=out, watch=watch)
+    found = attribution(study, factors, result.runs)
+    folder = Path(result.folder)
+    from normlab.study.store import write_atomically
+
+    text = json.dumps(found.as_json(), indent=1, allow_nan=False) + "\n"
+    write_atomically(folder / FILE, lambda aside: aside.write_text(text, encoding="utf-8"))
+    return found, folder
+
+
+def attribution(study: Study, factors: list[Factor], runs: pl.DataFrame) -> Attribution:
+    """Share out the difference from the records of all combinations.
+
+    A loss that is not finite counts as the largest finite one of all runs.
+
+    Args:
+        study: The two arms.
+        factors: In which they differ.
+        runs: Records of `all_combinations`.
+    """
+    reported = runs.filter(pl.col("stage") == "report").sort("seed")
+    metric = "test_accuracy" if reported["test_accuracy"].null_count() == 0 else "test_loss"
+    finite = reported.filter(pl.col(metric).is_finite())[metric]
+    worst = float(finite.max()) if len(finite) else 0.0  # type: ignore[arg-type]
+    names = combinations(study, factors)
+    values = {
+        chosen: np.nan_to_num(
+            reported.filter(pl.col("arm") == name)[metric].to_numpy(), nan=worst, posinf=worst, neginf=worst
+        )
+        for chosen, name in names.items()
+    }
+    found = shapley(values)
+    first, last = names[frozenset()], names[frozenset(factor.name for factor in factors)]
+    whole = values[frozenset(factor.name for factor in factors)] - values[frozenset()]
+    interactions = [_part(pair, each) for pair, each in found.interactions.items()]
+    return Attribution(
+        metric=metric,
+        baseline=first,
+        arm=last,
+        pairs=len(whole),
+        factors=factors,
+        difference=_part((), whole),
+        shares=[_part((factor.name,), found.shares[factor.name]) for factor in factors],
+        interactions=sorted(interactions, key=lambda part: -abs(part.mean)),
+        values={name: float(values[chosen].mean()) for chosen, name in names.items()},
+    )
+
+
+def _part(names: tuple[str, ...], each: np.ndarray) -> Part:
+    return Part(names, float(each.mean()), paired_bootstrap(each))

@@ -1,0 +1,114 @@
+"""One session of claims: data and network loaded, every claim answered, the answers in one JSON file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from normlab.claims.answer import Answer, answer
+from normlab.claims.bench import SEEDS, Bench, Budget
+from normlab.claims.claim import Claim
+from normlab.claims.table import CLAIMS
+from normlab.errors import InputError, require_known
+from normlab.models import MODELS
+from normlab.version import __version__
+
+FILE = "claims.json"
+
+
+def choose(ids: Sequence[str]) -> list[Claim]:
+    """Return the claims of these names in the table's order; all of them for no name.
+
+    Raises:
+        InputError: For an unknown name.
+    """
+    for name in ids:
+        require_known("claim", name, CLAIMS)
+    return [claim for name, claim in CLAIMS.items() if not ids or name in ids]
+
+
+def answer_claims(
+    claims: Sequence[Claim],
+    folder: Path,
+    *,
+    data: str = "digits",
+    data_dir: Path | None = None,
+    target: str | None = None,
+    model: str = "mlp",
+    network: Mapping[str, Any] | None = None,
+    budget: Budget = "quick",
+    watch: Callable[[list[Answer]], None] = lambda _: None,
+) -> list[Answer]:
+    """Answer claims on data and a network, and write `claims.json` and the evidence behind it after each of them.
+
+    Args:
+        claims: Which.
+        folder: New or empty.
+        data: A name or a file, as in a study.
+        data_dir: Folder of the named data sets.
+        target: Target column of a table.
+        model: A name in `normlab.models.MODELS`.
+        network: Options of that network.
+        budget: `quick` or `full`.
+        watch: Called after each claim with the answers so far.
+
+    Raises:
+        InputError: For wrong data, model, option, budget or folder; nothing is written then.
+    """
+    require_known("budget", budget, SEEDS)
+    require_known("model", model, MODELS)
+    MODELS[model].resolve(network or {})
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError("the folder of claims must be new or empty", str(folder), "choose another --out")
+    from normlab.data import load
+
+    dataset = load(data, data_dir=data_dir, target=target)
+    from normlab.train.devices import prepare
+
+    prepare()
+    bench = Bench(dataset, model, network, budget)
+    about = _about(bench, data)
+
+    def keep(answers: list[Answer]) -> None:
+        _write(folder, {**about, "complete": len(answers) == len(claims), "claims": [a.as_json() for a in answers]})
+        watch(answers)
+
+    return answer(claims, bench, folder, keep)
+
+
+def _about(bench: Bench, data: str) -> dict[str, Any]:
+    from normlab.study.provenance import code_sha256, machine, versions
+
+    dataset = bench.dataset
+    return {
+        "normlab": __version__,
+        "data": {
+            "given": data,
+            "name": dataset.name,
+            "task": dataset.task,
+            "input_shape": list(dataset.input_shape),
+            "counts": {name: len(part) for name, part in dataset.parts.items()},
+            "hashes": dataset.hashes,
+        },
+        "model": bench.model,
+        "network": bench.network,
+        "budget": bench.budget,
+        "seeds": len(bench.seeds),
+        "epochs": bench.epochs,
+        "batch_size": bench.batch_size,
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "code_sha256": code_sha256(),
+        "machine": machine(),
+        "versions": versions(),
+    }
+
+
+def _write(folder: Path, content: dict[str, Any]) -> None:
+    from normlab.study.store import write_atomically
+
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(content, indent=1, allow_nan=False) + "\n"
+    write_atomically(folder / FILE, lambda aside: aside.write_text(text, encoding="utf-8"))

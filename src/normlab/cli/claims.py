@@ -1,0 +1,69 @@
+"""`normlab claims`: what is said of batch normalization, put to the user's data and network."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from normlab.cli.screen import DataDir, NetworkOptions, Out, complain, named_values, new_console
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from normlab.claims.answer import Answer
+
+
+def claims(
+    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Claims to answer. Default: all.")] = None,
+    data: Annotated[str, typer.Option(help="A named data set, or a file.")] = "digits",
+    data_dir: DataDir = None,
+    target: Annotated[str | None, typer.Option(help="Target column of a .csv or .parquet file.")] = None,
+    model: Annotated[str, typer.Option(help="The network; normlab models lists them.")] = "mlp",
+    network: NetworkOptions = None,
+    budget: Annotated[str, typer.Option(help="quick (minutes) or full.")] = "quick",
+    out: Out = None,
+    listing: Annotated[bool, typer.Option("--list", help="List the claims and leave.")] = False,
+) -> None:
+    """Measure what is said of batch normalization, claim by claim, and give each a verdict with its interval."""
+    from normlab.claims.session import answer_claims, choose
+    from normlab.report.claims_page import read_claims, render_claims
+    from normlab.report.page import write_document
+    from normlab.study.folders import new_folder
+
+    chosen = choose(ids or [])
+    console = new_console()
+    if listing:
+        for claim in chosen:
+            console.print(f"{claim.id:24}{claim.statement}", markup=False, soft_wrap=True)
+        return
+    folder = out or new_folder(data, "claims")
+
+    def tell(answers: list[Answer]) -> None:
+        last = answers[-1]
+        line = f"{len(answers)} of {len(chosen)}: {last.claim.id}: {last.finding.verdict} ({last.seconds:.0f} s)"
+        new_console(stderr=True).print(line, markup=False, soft_wrap=True)
+
+    options = {"data_dir": data_dir, "target": target, "model": model, "network": named_values(network or [])}
+    try:
+        answers = answer_claims(chosen, folder, data=data, budget=budget, watch=tell, **options)  # type: ignore[arg-type]
+    except KeyboardInterrupt:
+        kept = f"; the claims answered so far are in {folder}" if folder.exists() else ""
+        complain(f"interrupted{kept}")
+        raise typer.Exit(130) from None
+    write_document(render_claims(read_claims(folder / "claims.json")), folder / "claims.html")
+    _show(console, answers)
+    console.print(f"Report: {folder / 'claims.html'}", markup=False, soft_wrap=True)
+
+
+def _show(console: Console, answers: list[Answer]) -> None:
+    from rich.table import Column, Table
+
+    from normlab.report.claims_page import shown_effect
+
+    table = Table(Column("claim", no_wrap=True), "verdict", "effect [95 % interval]", "of", "pairs")
+    for one in answers:
+        card = one.as_json()
+        table.add_row(card["id"], card["verdict"], shown_effect(card), card["metric"], str(card["pairs"] or ""))
+    console.print(table)
+    console.print(f"{sum(one.seconds for one in answers):.0f} s of measuring.")

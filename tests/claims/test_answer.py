@@ -1,0 +1,74 @@
+"""Claims put to a bench, and corrected together: planted claims whose verdict is known."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from normlab.claims.answer import Answer, answer, corrected
+from normlab.claims.claim import Claim
+from normlab.claims.drawing import Drawing
+from normlab.claims.finding import Finding
+
+
+def _finding(p_value: float | None, verdict: Any = "supported") -> Finding:
+    return Finding(verdict, 0.1, 0.05, 0.15, 8, "It is so.", conditions="At batch 4.", p_value=p_value)
+
+
+def _claim(name: str, finding: Finding, why_not: str = "") -> Claim:
+    return Claim(
+        id=name,
+        kind="benefit",
+        statement=f"The claim {name} holds.",
+        protocol="planted",
+        metric="a difference",
+        expected="nothing",
+        source="nowhere",
+        measure=lambda bench: pl.DataFrame({"x": [1.0, 2.0]}),
+        judge=lambda evidence: finding,
+        draw=lambda evidence: Drawing("lines", "t", "x", "y", [{"series": "a", "x": 1.0, "y": float("nan")}], "c"),
+        applies=lambda bench: why_not,
+    )
+
+
+def _answers(*p_values: float | None) -> list[Answer]:
+    return [Answer(_claim(f"c{i}", _finding(p)), _finding(p), None, 1.0) for i, p in enumerate(p_values)]
+
+
+@pytest.mark.parametrize(
+    ("p_values", "verdicts"),
+    [
+        ([0.04], ["supported"]),
+        ([0.04, 0.04], ["undecided", "undecided"]),  # Holm: 0.08 each
+        ([0.01, 0.04], ["supported", "supported"]),  # 0.02, then 0.04
+        ([0.02, 0.02, 0.001], ["supported", "supported", "supported"]),
+        ([0.03, 0.02, 0.02], ["undecided", "undecided", "undecided"]),
+        ([0.04, None, None], ["supported", "supported", "supported"]),  # exact claims are no part of the family
+    ],
+)
+def test_holms_correction_takes_verdicts_back(p_values: list[float | None], verdicts: list[str]) -> None:
+    after = corrected(_answers(*p_values))
+    assert [one.finding.verdict for one in after] == verdicts
+    for one in after:
+        if one.finding.verdict == "undecided":
+            assert "Holm's correction raises p to" in one.finding.answer
+            assert one.finding.conditions == ""
+
+
+def test_evidence_is_kept_and_answers_told_as_they_come(tiny, tmp_path: Path) -> None:
+    told: list[int] = []
+    claims = [_claim("first", _finding(0.001)), _claim("second", _finding(None), "it is no image")]
+    answers = answer(claims, tiny, tmp_path, lambda so_far: told.append(len(so_far)))
+    assert told == [1, 2]
+    assert pl.read_parquet(tmp_path / "evidence" / "first.parquet")["x"].to_list() == [1.0, 2.0]
+    assert not (tmp_path / "evidence" / "second.parquet").exists()
+    first, second = (json.loads(json.dumps(one.as_json(), allow_nan=False)) for one in answers)
+    assert (first["verdict"], first["figure"]["rows"][0]["y"]) == ("supported", None)
+    assert (second["verdict"], second["figure"]) == ("not applicable", None)
+    assert "it is no image" in second["answer"]
+    needed = "id statement protocol metric effect ci_low ci_high pairs verdict conditions expected source seconds"
+    assert set(needed.split()) <= set(first)

@@ -1,0 +1,60 @@
+"""The claim about initial weights: planted evidence both ways, and the scaling of real initial weights."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+
+from normlab.claims import initialization
+from normlab.claims.initialization import CLAIM
+
+
+def _planted(gain: float, spread: float = 0.01) -> pl.DataFrame:
+    rng = np.random.default_rng(0)
+    rows = [
+        {
+            "arm": arm,
+            "seed": seed,
+            "exponent": exponent,
+            "rate": 0.1,
+            "test_accuracy": 0.5 + (arm == "batch") * gain + e,
+        }
+        for seed in range(8)
+        for exponent in initialization.EXPONENTS
+        for arm, on, e in (("none", 0, 0.0), ("batch", 1, spread * rng.normal()))
+    ]
+    return pl.DataFrame(rows)
+
+
+@pytest.mark.parametrize(
+    ("gain", "spread", "verdict"),
+    [(0.2, 0.01, "supported"), (-0.2, 0.01, "refuted"), (0.0, 0.001, "refuted"), (0.012, 0.1, "undecided")],
+)
+def test_verdicts(gain: float, spread: float, verdict: str) -> None:
+    finding = CLAIM.judge(_planted(gain, spread))
+    assert finding.verdict == verdict
+    assert finding.pairs == 8
+    assert finding.effect == pytest.approx(gain, abs=0.03)
+
+
+def test_each_run_starts_from_its_own_scale(tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(initialization, "EXPONENTS", (-5, 0, 5))
+    evidence = CLAIM.measure(tiny)
+    assert evidence.height == 2 * 3 * 2
+    assert evidence.group_by("arm", "seed").len()["len"].to_list() == [3] * 4
+    by_scale = evidence.filter(pl.col("arm") == "none").group_by("exponent").agg(pl.col("test_accuracy").mean())
+    accuracy = dict(by_scale.iter_rows())
+    assert accuracy[0] > accuracy[-5]  # a thirty-second of the scale learns nothing in an epoch
+    assert {row["x"] for row in CLAIM.draw(evidence).rows} == {2**-5, 1.0, 2**5}
+
+
+def test_kernels_are_scaled_and_nothing_else(tiny) -> None:
+    program = tiny.program("none", runs=2)
+    state = program.start([0, 1], [0.1, 0.1])
+    scaled = initialization._Scaled([2.0, 3.0])(program, state)
+    paths = [program.plan.paths[id(v)] for v in program.plan.model.trainable_variables]
+    for path, before, after in zip(paths, state.trainable, scaled.trainable, strict=True):
+        factors = (2.0, 3.0) if path.endswith("kernel") else (1.0, 1.0)
+        for run in (0, 1):
+            np.testing.assert_allclose(np.asarray(after)[run], factors[run] * np.asarray(before)[run], rtol=1e-6)
