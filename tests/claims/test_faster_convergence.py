@@ -78,16 +78,16 @@ def test_the_figure_shows_both_arms_and_the_target() -> None:
     assert drawing.rows[-1] == {"series": "none", "x": HORIZON, "y": 0.9, "low": 0.9, "high": 0.9}
 
 
-def test_a_real_measurement(tiny_bench: Bench) -> None:
-    evidence = CLAIM.measure(tiny_bench)
+def test_a_real_measurement(tiny: Bench) -> None:
+    evidence = CLAIM.measure(tiny)
     assert evidence["val_accuracy"].is_between(0, 1).all()
     fresh = evidence.filter(pl.col("stage") == "fresh")
-    assert sorted(fresh["seed"].unique()) == tiny_bench.seeds
+    assert sorted(fresh["seed"].unique()) == tiny.seeds
     assert fresh["own_best"].all()
     assert not set(fresh["seed"]) & set(evidence.filter(pl.col("stage") == "tuning")["seed"])
     assert evidence.filter(pl.col("stage") == "tuning").group_by("arm").agg(pl.col("rate").n_unique())[
         "rate"
     ].to_list() == [7, 7]
-    assert (evidence["step"] == math.ceil(len(tiny_bench.dataset.train) / 32) * evidence["epoch"]).all()
+    assert (evidence["step"] == math.ceil(len(tiny.dataset.train) / 32) * evidence["epoch"]).all()
     finding = CLAIM.judge(evidence)
     assert (finding.verdict, finding.pairs) == ("undecided", 2)

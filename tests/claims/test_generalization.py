@@ -98,9 +98,9 @@ def test_the_figure_follows_the_runs() -> None:
     assert {row["series"] for row in drawing.rows} == {"none", "batch", "ghost 8", "ghost 32", "ghost 128"}
 
 
-def test_a_real_measurement(tiny_bench: Bench) -> None:
-    evidence = CLAIM.measure(tiny_bench)
-    assert evidence.group_by("arm", "seed").len()["len"].to_list() == [tiny_bench.epochs + 1] * 8
+def test_a_real_measurement(tiny: Bench) -> None:
+    evidence = CLAIM.measure(tiny)
+    assert evidence.group_by("arm", "seed").len()["len"].to_list() == [tiny.epochs + 1] * 8
     assert evidence["dose"].drop_nulls().unique().sort().to_list() == [4, 16, 32]
     assert evidence.filter(pl.col("dose").is_not_null())["rate"].n_unique() == 1
     before, after = (evidence.filter(pl.col("epoch") == epoch)["train_loss"] for epoch in (0, 1))

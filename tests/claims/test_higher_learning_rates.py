@@ -73,12 +73,17 @@ def test_the_figure_counts_runs() -> None:
     assert len(rows) == 4 * len(RATES)
 
 
-def test_a_real_ladder_ends_where_all_have_diverged(tiny_bench: Bench) -> None:
-    evidence = CLAIM.measure(tiny_bench)
+def test_an_epoch_can_be_cut_to_some_batches(tiny: Bench) -> None:
+    trained = tiny.train(tiny.program("none"), [0, 1], [0.1, 0.1], 2, batches=3)
+    assert (trained.states[0].step == 2 * (3 + 1)).all()  # the short last batch is always taken
+
+
+def test_a_real_ladder_ends_where_all_have_diverged(tiny: Bench) -> None:
+    evidence = CLAIM.measure(tiny)
     assert evidence["batch_size"].unique().sort().to_list() == [4, 32]
     for _, part in evidence.group_by("arm", "batch_size"):
         assert not part.filter(pl.col("rate") == part["rate"].min())["diverged"].any()
         ever = part.group_by("seed").agg(pl.col("diverged").any())
         assert ever["diverged"].all()
-        assert sorted(ever["seed"]) == tiny_bench.seeds
+        assert sorted(ever["seed"]) == tiny.seeds
     assert CLAIM.judge(evidence).details["never_diverged"] == 0

@@ -71,8 +71,8 @@ def test_the_figure_rises_with_the_trials() -> None:
         assert (np.diff(best) > 0).all()
 
 
-def test_a_real_search_tries_the_same_in_both_arms(tiny_bench: Bench) -> None:
-    evidence = CLAIM.measure(tiny_bench)
+def test_a_real_search_tries_the_same_in_both_arms(tiny: Bench) -> None:
+    evidence = CLAIM.measure(tiny)
     settings = ["seed", "trial", *BOX]
     none, batch = (evidence.filter(pl.col("arm") == arm).select(settings) for arm in ("none", "batch"))
     assert none.equals(batch)

@@ -114,6 +114,7 @@ def test_records_are_means_over_the_samples_of_the_epoch() -> None:
         (DIGITS.train, records[0].loss, records[0].accuracy),
         (DIGITS.validation, records[0].val_loss, records[0].val_accuracy),
         (DIGITS.test, *pop.test(state, 1)),
+        (DIGITS.train, *pop.evaluate(state, 1, "train")),
     ):
         logits = np.asarray(model(part.x / np.float32(16)), dtype=np.float64)
         shifted = logits - logits.max(1, keepdims=True)

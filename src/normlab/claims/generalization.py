@@ -103,8 +103,8 @@ def draw(evidence: pl.DataFrame) -> Drawing:
                 _error_at(run, level) for run, loss in zip(runs, losses, strict=True) if loss <= level * (1 + 1e-9)
             ]
             if errors:
-                low, middle, high = np.quantile(errors, [0.25, 0.5, 0.75])
-                rows.append({"series": arm, "x": level, "y": middle, "low": low, "high": high})
+                low, middle, high = np.quantile(errors, [0.25, 0.5, 0.75]).tolist()
+                rows.append({"series": arm, "x": float(level), "y": middle, "low": low, "high": high})
     return Drawing(
         "lines",
         "Test error at equal training loss",
