@@ -83,8 +83,8 @@ def judge(evidence: pl.DataFrame) -> Finding:
         f"Sorted in place of shuffled samples raise the test error from {errors['batch', 'shuffled'].mean():.3f} to "
         f"{errors['batch', 'sorted'].mean():.3f} with batch norm, and from {errors['none', 'shuffled'].mean():.3f} to "
         f"{errors['none', 'sorted'].mean():.3f} without. {decision.reason} With statistics recomputed over the "
-        f"training set the sorted networks with batch norm err in {recomputed:.3f}. In training mode the companions in a "
-        f"batch move an output by {100 * spread:.2g} % of the spread between samples."
+        f"training set the sorted networks with batch norm err in {recomputed:.3f}. In training mode the companions in "
+        f"a batch move an output by {100 * spread:.2g} % of the spread between samples."
     )
     return Finding(
         decision.verdict,
@@ -167,6 +167,7 @@ def _values(evidence: pl.DataFrame, arm: str, quantity: str, order: str | None =
 
 CLAIM = Claim(
     id="batch-order",
+    kind="limit",
     statement="With batch normalization the order of the samples matters more than without, and shuffling mends it.",
     protocol="samples shuffled every epoch, in a fixed order, sorted by class (regression: by target), and in pairs of "
     "a class, batches of up to 16 classes; each arm at its own best rate, tuned anew for sorted "

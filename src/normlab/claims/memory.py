@@ -120,6 +120,7 @@ def _more(rest: float) -> str:
 
 CLAIM = Claim(
     id="memory",
+    kind="limit",
     statement="Batch normalization costs memory.",
     protocol="bytes kept for the backward pass of one training step, with and without; parameters, running statistics, "
     "scratch memory of the compiled gradient; the same after folding for inference",

@@ -161,6 +161,7 @@ def _seconds(evidence: pl.DataFrame, network: str, phase: str) -> np.ndarray:
 
 CLAIM = Claim(
     id="time",
+    kind="limit",
     statement="Batch normalization makes training steps slower.",
     protocol=f"the networks take turns, {STEPS} steps a turn, one run per device, compiling apart; inference before "
     "and after folding batch norm into its neighbours",
