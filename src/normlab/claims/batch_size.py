@@ -201,7 +201,7 @@ def _listed(sizes: list[int]) -> str:
 
 CLAIM = Claim(
     id="batch-size",
-    kind="limit",
+    kind="benefit",
     statement="Batch normalization copes with different batch sizes, small ones too.",
     protocol="batches of 2 ... 512, equally many samples seen, the rate tuned anew for every size and arm, same "
     "seeds; evaluated with running statistics, with statistics recomputed over the training set, and with the test "
