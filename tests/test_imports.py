@@ -17,16 +17,18 @@ BASE = ("errors", "version")
 ALLOWED: dict[str, tuple[str, ...]] = {
     "errors": (),
     "version": (),
-    "norms": BASE,
+    "own_file": BASE,
+    "keras_names": (),
+    "norms": ("own_file", *BASE),
     "stats": (),
     "seeding": BASE,
     "data": ("norms", "seeding", *BASE),
-    "models": ("norms", "seeding", *BASE),
+    "models": ("norms", "own_file", "seeding", *BASE),
 }
-ALLOWED["surgery"] = ("data", "norms", "seeding", *BASE)
-ALLOWED["train"] = ("models", "data", "norms", "seeding", *BASE)
+ALLOWED["surgery"] = ("data", "norms", "keras_names", "seeding", *BASE)
+ALLOWED["train"] = ("models", "keras_names", "data", "norms", "seeding", *BASE)
 ALLOWED["probes"] = ALLOWED["train"]
-ALLOWED["study"] = ("train", "probes", "stats", *ALLOWED["train"])
+ALLOWED["study"] = ("train", "probes", "stats", "surgery", *ALLOWED["train"])
 ALLOWED["report"] = ("study", *ALLOWED["study"])
 ALLOWED["claims"] = ("study", *ALLOWED["study"])
 ALLOWED["result"] = ("report", *ALLOWED["report"])
@@ -34,7 +36,7 @@ ALLOWED["compare"] = ("result", *ALLOWED["result"])
 ALLOWED["replicate"] = ("compare", "claims", *ALLOWED["compare"])
 ALLOWED["attribute"] = ("compare", *ALLOWED["compare"])
 ALLOWED["terminal"] = ("compare", *ALLOWED["compare"])
-ALLOWED["cli"] = ("terminal", "attribute", "replicate", "claims", "surgery", *ALLOWED["terminal"])
+ALLOWED["cli"] = ("terminal", "attribute", "replicate", "claims", *ALLOWED["terminal"])
 ALLOWED["__init__"] = ("compare", *ALLOWED["compare"])
 ALLOWED["__main__"] = ("cli",)
 FILES = sorted(SOURCE.rglob("*.py"))

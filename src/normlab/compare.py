@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from normlab.errors import InputError
 from normlab.models import MODELS
+from normlab.models.own import is_reference
 from normlab.norms import Norm
 from normlab.result import Result
-from normlab.study.design import FUNCTION, Arm, Study, make_study
+from normlab.study.design import FUNCTION, Study, make_study
 from normlab.study.folders import new_folder
 from normlab.study.progress import Progress, ignore_progress
 
@@ -18,9 +19,8 @@ if TYPE_CHECKING:
     import keras
 
     from normlab.data import Dataset
-    from normlab.study.laboratory import ModelBuilder
 
-ModelFunction = Callable[[Norm], "keras.Model"]
+ModelFunction = Callable[[Norm], "keras.Model"] | Callable[[], "keras.Model"]
 
 
 def compare(
@@ -32,6 +32,7 @@ def compare(
     target: str | None = None,
     missing: Literal["error", "drop", "mean"] = "error",
     split_seed: int = 0,
+    weights: Literal["redraw", "keep"] = "redraw",
     network: Mapping[str, Any] | None = None,
     optimizer: str = "sgd",
     rates: str | float | Sequence[float] = "tuned",
@@ -51,13 +52,16 @@ def compare(
             .parquet, arrays `(x, y)`, or a mapping with `x_train`, `y_train`, `x_test`, `y_test`.
         model: A name in `normlab.models.MODELS`, or a function that takes a norm and returns a Keras model. Inside,
             `norm()` gives a new layer for every place (an identity for the arm `none`), and `norm.cancels_bias` says
-            whether the layer before it needs no bias.
+            whether the layer before it needs no bias. Or a function that takes nothing: its model's norms are then
+            swapped, arm by arm (`normlab.surgery.swap`). Or `FILE.py:FUNCTION` for such a function, or `FILE.keras`.
         arms: Names in `normlab.norms.NORMS`, or mappings with `norm`, `name` and the network options in which the arm
             departs from the study's. The first is the baseline.
         data_dir: Folder of the named data sets.
         target: Target column of a table.
         missing: What is done about missing values in a table: refuse (`error`), `drop` rows, or fill (`mean`).
         split_seed: Draws the split of data that come without parts.
+        weights: What a model that comes whole begins with: `redraw` draws its parameters for every seed from each
+            layer's initializer, `keep` begins every run with the values that it comes with.
         network: Options of the named network; `normlab models` lists them.
         optimizer: `sgd`, `momentum`, `adam` or `adamw`.
         rates: `"tuned"`, a learning rate, or several, of which the first is the one that the answer is about.
@@ -83,6 +87,7 @@ def compare(
         "target": target,
         "missing": missing,
         "split_seed": split_seed,
+        "weights": weights,
         "network": dict(network or {}),
         "optimizer": optimizer,
         "rates": rates,
@@ -109,14 +114,19 @@ def run_study(
     Raises:
         InputError: As `compare`.
     """
+    source = model if callable(model) else study.model
+    if source == FUNCTION:
+        raise InputError("a model function must be handed over", "its name alone", "give FILE.py:FUNCTION")
     dataset = prepare_training(study, data)
     from normlab.study.execute import execute
     from normlab.study.laboratory import named_model
+    from normlab.study.own import own_model
     from normlab.study.store import Store
 
-    folder = Path(out) if out is not None else new_folder(dataset.name, study.model)
-    builder = _from_function(model) if callable(model) else named_model(study, dataset)
-    execute(study, dataset, builder, Store(folder), watch=watch)
+    folder = Path(out) if out is not None else new_folder(dataset.name, Path(study.model).name)
+    is_own = callable(source) or is_reference(source)
+    build_plan = own_model(study, dataset, source) if is_own else named_model(study, dataset)
+    execute(study, dataset, build_plan, Store(folder), watch=watch)
     result = Result(folder)
     result.report()
     return result
@@ -141,10 +151,3 @@ def prepare_training(study: Study, data: Any = None) -> Dataset:
 
     prepare()
     return dataset
-
-
-def _from_function(function: ModelFunction) -> ModelBuilder:
-    def build(arm: Arm) -> keras.Model:
-        return function(arm.build_norm())
-
-    return build

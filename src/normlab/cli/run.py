@@ -20,7 +20,17 @@ def run(
     target: Annotated[str | None, typer.Option(help="Target column of a .csv or .parquet file.")] = None,
     missing: Annotated[str | None, typer.Option(help="Missing values in a table: error, drop or mean.")] = None,
     split_seed: Annotated[int | None, typer.Option(help="Draws the split of data that come without parts.")] = None,
-    model: Annotated[str | None, typer.Option(help="The network; normlab models lists them.")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="The network; normlab models lists them. Or your own: FILE.py:FUNCTION, code of yours that runs, or "
+            "FILE.keras, opened in safe mode."
+        ),
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(help="Your own model's values: redraw (default) draws anew per seed, keep begins with them."),
+    ] = None,
     arms: Annotated[
         str | None, typer.Option(help="Norms to compare, the baseline first; normlab norms lists them.")
     ] = None,
@@ -60,6 +70,7 @@ def run(
         "missing": missing,
         "split_seed": split_seed,
         "model": model,
+        "weights": weights,
         "arms": [name.strip() for name in arms.split(",")] if arms is not None else None,
         "optimizer": optimizer,
         "rates": rates if rates in (None, "tuned") else _numbers("rates", rates, float),

@@ -16,18 +16,22 @@ NewModelFile = Annotated[Path, typer.Option("--out", help="The .keras file to wr
 
 def swap(
     model: ModelFile,
-    norm: Annotated[str, typer.Option(help="The norm that every place gets; none removes the norms.")],
+    norm: Annotated[
+        str, typer.Option(help="The norm that every place gets, or FILE.py:NAME for your own; none removes the norms.")
+    ],
     out: NewModelFile,
 ) -> None:
     """Replace every norm of a model, or insert norms where it has none; all other weights are kept."""
-    from normlab.norms import NORMS
+    from normlab.norms import NORMS, named_norm
     from normlab.surgery.files import open_model, require_files, save_model
 
-    require_known("norm", norm, NORMS)
+    if ".py:" not in norm:
+        require_known("norm", norm, NORMS)
     require_files(model, out)
+    chosen = named_norm(norm)
     from normlab.surgery import swap as swap_norms
 
-    swapped = swap_norms(open_model(model), norm)
+    swapped = swap_norms(open_model(model), chosen)
     save_model(swapped.model, out)
     Console(highlight=False).print(swapped.table())
     print(f"Written: {out}")

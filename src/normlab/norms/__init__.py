@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from normlab.errors import require_known
 from normlab.norms.degenerate import check, check_model, needs_several_samples
 from normlab.norms.norm import Norm
 from normlab.norms.of_batches import BATCH_RENORM, CENTER_ONLY, FROZEN, GHOST, NOISY, POWER, PRECISE, SCALE_ONLY
@@ -9,7 +10,7 @@ from normlab.norms.of_keras import BATCH, GROUP, INSTANCE, LAYER, NONE, RMS
 from normlab.norms.of_samples import DYT, EVO_S0, FRN, WEIGHT, WEIGHT_STANDARDIZATION
 from normlab.norms.own import own_norm
 
-__all__ = ["NORMS", "Norm", "check", "check_model", "needs_several_samples", "own_norm"]
+__all__ = ["NORMS", "Norm", "check", "check_model", "named_norm", "needs_several_samples", "own_norm"]
 
 NORMS = {
     "none": NONE,
@@ -32,3 +33,15 @@ NORMS = {
     "noisy": NOISY,
     "power": POWER,
 }
+
+
+def named_norm(name: str) -> Norm:
+    """Return the norm that a name in `NORMS`, or a reference FILE.py:NAME, stands for; the file then runs.
+
+    Raises:
+        InputError: For an unknown name, or as `own_norm`.
+    """
+    if ".py:" in name:
+        return own_norm(name)
+    require_known("norm", name, NORMS)
+    return NORMS[name]

@@ -65,6 +65,20 @@ class KernelNorm(keras.layers.Wrapper):  # type: ignore[misc]
             autocast=False,
         )
 
+    def match_kernel(self) -> None:
+        """Set each unit's gain such that its weights are as near as can be to those of the wrapped layer's own kernel.
+
+        That is gain = (n v) / (n n) per unit, with v the kernel and n what `normalized` makes of it; a unit of zeros
+        keeps its gain. With weight normalization the weights are then v, with weight standardization v - mean.
+        """
+        kernel = at_least_float32(ops.convert_to_tensor(self.layer.kernel))
+        axes = self._summed_axes(kernel.shape)
+        direction = self.normalized(kernel, axes)
+        squares, along = ops.sum(ops.square(direction), axes), ops.sum(direction * kernel, axes)
+        has_direction = squares > 0
+        gain = ops.convert_to_tensor(self.gain)
+        self.gain.assign(ops.where(has_direction, along / ops.where(has_direction, squares, 1.0), gain))
+
     def normalized(self, kernel: Any, axes: list[int]) -> Any:
         """Return the kernel with its part along `axes` brought to norm 1."""
         raise NotImplementedError

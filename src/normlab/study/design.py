@@ -18,9 +18,10 @@ from pydantic import (
     model_validator,
 )
 
-from normlab.errors import InputError, require_known
+from normlab.errors import InputError
 from normlab.models import MODELS
-from normlab.norms import NORMS, Norm, own_norm
+from normlab.models.own import is_reference, require_reference
+from normlab.norms import Norm, named_norm
 from normlab.seeding import MAX_SEED
 
 # Eight pairs reach p = 2 / 2^8 = 0.008 in an exact two-sided sign-flip test: enough for a verdict at a shared rate when
@@ -77,11 +78,7 @@ class Arm(_Strict):
 
     def _resolve(self) -> Norm:
         """Find the norm and set its options, once: the file of a user's own norm runs here."""
-        if ".py:" in self.norm:
-            found = own_norm(self.norm)
-        else:
-            require_known("norm", self.norm, NORMS)
-            found = NORMS[self.norm]
+        found = named_norm(self.norm)
         if found.recomputes:
             raise InputError(
                 "a study can't recompute statistics over the training set before it evaluates",
@@ -105,6 +102,7 @@ class Study(_Strict):
     missing: Literal["error", "drop", "mean"] = "error"
     split_seed: int = Field(0, ge=0, le=MAX_SEED)
     model: str = "mlp"
+    weights: Literal["redraw", "keep"] = "redraw"
     network: dict[str, Any] = {}
     arms: tuple[Arm, ...] = (Arm(norm="none"), Arm(norm="batch"))
     optimizer: Literal["sgd", "momentum", "adam", "adamw"] = "sgd"
@@ -163,13 +161,21 @@ class Study(_Strict):
         return MODELS[self.model].resolve({**self.network, **arm.network}) if self.model in MODELS else {}
 
     def _resolved_network(self) -> dict[str, Any]:
-        if self.model != FUNCTION:
-            require_known("model", self.model, MODELS)
-            return MODELS[self.model].resolve(self.network)
-        if self.network:
-            received = f"the network options {', '.join(self.network)}"
-            raise InputError("a model function must be the whole network", received, "leave them out, or name a model")
-        return {}
+        if self.model == FUNCTION or is_reference(self.model):
+            if self.network:
+                received = f"the network options {', '.join(self.network)}"
+                action = "leave them out, or name a model"
+                raise InputError("a model function or file must be the whole network", received, action)
+            if self.model != FUNCTION:
+                require_reference(self.model)
+            return {}
+        if self.model not in MODELS:
+            action = f"choose one of {', '.join(MODELS)}, or give FILE.py:FUNCTION or FILE.keras"
+            raise InputError("model must be a known name or a file of your own", repr(self.model), action)
+        if self.weights == "keep":
+            rule = "weights can be kept of a model that comes with some: FILE.keras, or FILE.py:FUNCTION"
+            raise InputError(rule, f"keep for the model {self.model}", "leave weights out")
+        return MODELS[self.model].resolve(self.network)
 
     @property
     def baseline(self) -> Arm:

@@ -15,7 +15,7 @@ from normlab.study.checks import check
 from normlab.study.conclusion import conclude
 from normlab.study.design import Study
 from normlab.study.example import first_batch_example
-from normlab.study.laboratory import Laboratory, ModelBuilder, build_plans, set_up
+from normlab.study.laboratory import Laboratory, PlanBuilder, build_plans, set_up
 from normlab.study.progress import Interrupted, Progress, ignore_progress
 from normlab.study.provenance import code_sha256, machine, versions
 from normlab.study.rates import Choice, choose_rates
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 def execute(
     study: Study,
     dataset: Dataset,
-    build_model: ModelBuilder,
+    build_plan: PlanBuilder,
     store: Store,
     *,
     watch: Callable[[Progress], None] = ignore_progress,
@@ -40,7 +40,7 @@ def execute(
     Args:
         study: What to do.
         dataset: The data.
-        build_model: From an arm to its Keras model.
+        build_plan: From an arm to its model and what starts it anew.
         store: The folder.
         watch: Called after every epoch of every arm.
 
@@ -51,7 +51,7 @@ def execute(
     started = time.perf_counter()
     check(study, dataset)
     about_data = _about(dataset)
-    plans = build_plans(study, dataset, build_model)
+    plans = build_plans(study, dataset, build_plan)
     about = machine()
     identity = {
         "study": study.model_dump(mode="json", exclude={"data_dir"}),
@@ -61,7 +61,8 @@ def execute(
         "versions": versions(),
         "devices": about["devices"],
     }
-    store.open(identity, {"normlab": __version__, "machine": about, "started": _now()})
+    notes = {arm: list(plan.notes) for arm, plan in plans.items()}
+    store.open(identity, {"normlab": __version__, "machine": about, "started": _now(), "model_notes": notes})
     finished = store.read_json(names.SUMMARY)
     if finished and store.is_complete():
         return finished

@@ -25,7 +25,7 @@ MOST_CHUNK_RUNS = 64
 FEWEST_CHUNK_RUNS = 8
 CHUNK_BYTES = 2**30
 
-ModelBuilder = Callable[[Arm], "keras.Model"]
+PlanBuilder = Callable[[Arm], "Blueprint"]
 
 
 @dataclass(frozen=True)
@@ -44,19 +44,17 @@ class Laboratory:
         return sum(population.compile_seconds for population in self.populations.values())
 
 
-def build_plans(study: Study, dataset: Dataset, build_model: ModelBuilder) -> dict[str, Blueprint]:
-    """Build every arm's model once.
+def build_plans(study: Study, dataset: Dataset, build_plan: PlanBuilder) -> dict[str, Blueprint]:
+    """Build every arm's model once, and check its norm at the study's batch sizes.
 
     Raises:
         InputError: If a model does not fit the data, or a norm can't serve where it stands.
     """
-    from normlab.train.blueprint import blueprint
-
     num_samples = len(dataset.train)
     batch_sizes = {study.batch_size, num_samples % study.batch_size or study.batch_size}
 
     def plan(arm: Arm) -> Blueprint:
-        built = blueprint(lambda: fitting(build_model(arm), dataset))
+        built = build_plan(arm)
         for size in batch_sizes:
             check_model(arm.build_norm(), built.model, size)
         return built
@@ -112,12 +110,15 @@ def set_up(
     return Laboratory({first: baseline, **others}, shared, chunk_runs, baseline.layout, seconds)
 
 
-def named_model(study: Study, dataset: Dataset) -> ModelBuilder:
+def named_model(study: Study, dataset: Dataset) -> PlanBuilder:
     """Return the builder of a study's named network, each arm with its norm and options."""
+    from normlab.train.blueprint import blueprint
+
     network = MODELS[study.model]
 
-    def build(arm: Arm) -> keras.Model:
-        return network.build(arm.build_norm(), dataset.input_shape, dataset.num_outputs, **study.network_of(arm))
+    def build(arm: Arm) -> Blueprint:
+        options = study.network_of(arm)
+        return blueprint(lambda: network.build(arm.build_norm(), dataset.input_shape, dataset.num_outputs, **options))
 
     return build
 
@@ -130,6 +131,10 @@ def fitting(model: Any, dataset: Dataset) -> keras.Model:
         raise InputError(
             "a model function must return a Keras model", type(model).__name__, "return the model it builds"
         )
+    if not isinstance(model, keras.Sequential | keras.Function):
+        rule = "a model must be Functional or Sequential, so that its shapes and its last layer are known"
+        action = "build it from keras.Input and calls of layers"
+        raise InputError(rule, f"the subclassed model {type(model).__name__}", action)
     if not model.built:
         raise InputError("a model function must return a built model", model.name, "begin it with keras.Input")
     expected = {"input": dataset.input_shape, "output": (dataset.num_outputs,)}

@@ -30,7 +30,7 @@ def copy_layer(layer: keras.Operation, dtype: str | None = None, changed: Mappin
 
     is_half = getattr(layer, "compute_dtype", None) in HALF_PRECISION
     if type(layer) is keras.layers.Lambda:
-        return _copy_lambda(layer, dtype if is_half and dtype else layer.dtype_policy)
+        return _copy_lambda(layer, dtype if is_half and dtype else layer.dtype_policy, dict(changed or {}))
     try:
         config = layer.get_config()
         if is_half and dtype:
@@ -63,7 +63,7 @@ def array_of(variable: keras.Variable) -> np.ndarray:
     return np.array(keras.ops.convert_to_numpy(variable.value))
 
 
-def _copy_lambda(layer: keras.layers.Lambda, dtype: Any) -> keras.layers.Lambda:
+def _copy_lambda(layer: keras.layers.Lambda, dtype: Any, changed: dict[str, Any]) -> keras.layers.Lambda:
     """Copy a Lambda with its function; through its configuration the function would lose the module it lives in."""
     import keras
 
@@ -72,7 +72,7 @@ def _copy_lambda(layer: keras.layers.Lambda, dtype: Any) -> keras.layers.Lambda:
         output_shape=layer._output_shape,
         mask=layer.mask,
         arguments=layer.arguments,
-        name=layer.name,
+        name=changed.get("name", layer.name),
         trainable=layer.trainable,
         dtype=dtype,
     )

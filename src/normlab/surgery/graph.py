@@ -38,10 +38,18 @@ class Rebuilt:
     Attributes:
         model: The copy.
         layers: By `id` of an old layer, within nested models too: the layers that stand for it now, in order.
+        copied: Old layers with their copies, which have their weights.
     """
 
     model: keras.Model
     layers: dict[int, list[keras.Operation]] = field(repr=False)
+    copied: list[tuple[keras.layers.Layer, keras.layers.Layer]] = field(repr=False)
+
+    @property
+    def sources(self) -> dict[int, keras.Variable]:
+        """By `id` of a variable of a copied layer, the old variable that its value comes from."""
+        pairs = (pair for old, new in self.copied for pair in zip(old.weights, new.weights, strict=True))
+        return {id(new): old for old, new in pairs}
 
 
 def require_graph(model: object) -> None:
@@ -89,7 +97,10 @@ def calls(model: keras.Model) -> list[Call]:
 
 
 def rebuild(
-    model: keras.Model, changes: Mapping[int, Sequence[keras.layers.Layer]], dtype: str | None = None
+    model: keras.Model,
+    changes: Mapping[int, Sequence[keras.layers.Layer]],
+    dtype: str | None = None,
+    names: Mapping[int, str] | None = None,
 ) -> Rebuilt:
     """Build a copy of a model in which some layers are replaced; every other layer is copied with its weights.
 
@@ -99,18 +110,19 @@ def rebuild(
         model: A model that `require_graph` lets pass; left as it is.
         changes: By `id` of a layer: the layers called in its place one after the other; none where it is removed.
         dtype: Compute in this type wherever the model computes in half precision.
+        names: By `id` of a layer or a nested model: the name of its copy, where that is another.
 
     Raises:
         InputError: If a layer cannot be copied.
     """
     layers: dict[int, list[keras.Operation]] = {key: list(chain) for key, chain in changes.items()}
     copied: list[tuple[keras.layers.Layer, keras.layers.Layer]] = []
-    built = _rebuild(model, layers, copied, dtype)
+    built = _rebuild(model, layers, copied, dtype, names or {})
     for old, new in copied:
         new.set_weights(arrays_of(old))
         if hasattr(new, "finalize_state"):  # keras.layers.Normalization derives its moments from its weights
             new.finalize_state()
-    return Rebuilt(built, layers)
+    return Rebuilt(built, layers, copied)
 
 
 def _is_built(model: keras.Sequential) -> bool:
@@ -122,26 +134,28 @@ def _rebuild(
     layers: dict[int, list[keras.Operation]],
     copied: list[tuple[keras.layers.Layer, keras.layers.Layer]],
     dtype: str | None,
+    names: Mapping[int, str],
 ) -> keras.Model:
     import keras
 
-    inputs = keras.tree.map_structure(_new_input, _structure(model, "input"))
+    inputs = keras.tree.map_structure(lambda tensor: _new_input(tensor, names), _structure(model, "input"))
+    name = names.get(id(model), model.name)
     order = model.layers if isinstance(model, keras.Sequential) else [call.layer for call in calls(model)]
     for layer in order:
         if id(layer) in layers:
             continue
         if is_graph(layer):
-            layers[id(layer)] = [_rebuild(layer, layers, copied, dtype)]
+            layers[id(layer)] = [_rebuild(layer, layers, copied, dtype, names)]
         else:
-            new = copy_layer(layer, dtype)
+            new = copy_layer(layer, dtype, {"name": names[id(layer)]} if id(layer) in names else None)
             layers[id(layer)] = [new]
             if isinstance(layer, keras.layers.Layer):
                 copied.append((layer, new))
     if isinstance(model, keras.Sequential):
         chain = [new for layer in order for new in layers[id(layer)]]
-        new_model = _class_of(model, keras.Sequential)([inputs, *(chain or [keras.layers.Identity()])], name=model.name)
+        new_model = _class_of(model, keras.Sequential)([inputs, *(chain or [keras.layers.Identity()])], name=name)
     else:
-        new_model = _class_of(model, keras.Model)(inputs, _run(model, inputs, layers), name=model.name)
+        new_model = _class_of(model, keras.Model)(inputs, _run(model, inputs, layers), name=name)
     if not model.trainable:
         new_model.trainable = False
     return new_model
@@ -188,9 +202,10 @@ def _structure(model: keras.Model, side: str) -> Any:
     return getattr(model, side)
 
 
-def _new_input(tensor: keras.KerasTensor) -> keras.KerasTensor:
+def _new_input(tensor: keras.KerasTensor, names: Mapping[int, str]) -> keras.KerasTensor:
     layer = tensor._keras_history.operation
-    return type(layer).from_config(layer.get_config()).output
+    config = layer.get_config()
+    return type(layer).from_config({**config, "name": names.get(id(layer), layer.name)}).output
 
 
 def _class_of(model: keras.Model, plain: type[keras.Model]) -> type[keras.Model]:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from normlab.errors import InputError
-from normlab.surgery.copying import arrays_of, copy_layer
+from normlab.surgery.activations import replaced_activations
+from normlab.surgery.copying import copy_layer
 from normlab.surgery.fits import require_fit
-from normlab.surgery.graph import calls, rebuild
-from normlab.surgery.kinds import has_fused_activation, is_graph
+from normlab.surgery.graph import calls
+from normlab.surgery.kinds import has_fused_activation, is_graph, is_rectifying
 from normlab.surgery.places import places
-from normlab.surgery.swapped import Change, Swapped
+from normlab.surgery.swapplan import Row, SwapPlan
 
 if TYPE_CHECKING:
     import keras
@@ -31,8 +32,8 @@ class _Place:
     activation_name: str
 
 
-def insert(model: keras.Model, norm: Norm) -> Swapped:
-    """Return a copy of a model with a norm after every layer that `places` names; all weights are kept.
+def plan_insertion(model: keras.Model, norm: Norm) -> SwapPlan:
+    """Return the plan that puts a norm after every layer that `places` names; all weights are kept.
 
     A fused activation is split off: Dense(activation="relu") becomes linear Dense, norm, Activation("relu").
 
@@ -46,15 +47,20 @@ def insert(model: keras.Model, norm: Norm) -> Swapped:
             f"{model.name} without such a place",
             "put the norms into the code that builds the model",
         )
-    plan: dict[int, list[keras.layers.Layer]] = {}
+    plain = {id(place.layer) for place in found if not has_fused_activation(place.layer)}
+    dropped = replaced_activations(model, plain) if norm.replaces_activation else {}
+    chains: dict[int, list[keras.layers.Layer]] = {id(a): [] for behind in dropped.values() for a in behind}
+    heirs, rows = [], []
     for place in found:
         if getattr(place.layer, "data_format", "channels_last") != "channels_last":
             raise InputError("norms are inserted over channels that come last", place.path, "use channels_last")
         for shape in place.shapes:
             require_fit(norm, place.path, shape)
-        plan[id(place.layer)] = _chain(place, norm)
-    rebuilt = rebuild(model, plan)
-    return Swapped(rebuilt.model, tuple(_finish(place, plan[id(place.layer)], norm) for place in found))
+        chain = _chain(place, norm)
+        chains[id(place.layer)] = chain
+        heirs.append((place.layer, [chain[0], *chain[2:]]))  # the last: an activation with weights, such as PReLU
+        rows.append(Row(place.path, None, chain[1], _note(place, norm, dropped.get(id(place.layer), []))))
+    return SwapPlan(model, chains, heirs, rows)
 
 
 def _named_places(model: keras.Model, chosen: set[int], prefix: str = "") -> Iterator[_Place]:
@@ -89,6 +95,8 @@ def _chain(place: _Place, norm: Norm) -> list[keras.layers.Layer]:
     if not has_fused_activation(layer):
         return [copy_layer(layer), new]
     linear = copy_layer(layer, changed={"activation": "linear", "activity_regularizer": None})
+    if _replaces_fused(norm, layer):
+        return [linear, new]
     if isinstance(layer.activation, keras.layers.Layer):
         return [linear, new, copy_layer(layer.activation)]
     activation = keras.layers.Activation(
@@ -100,13 +108,16 @@ def _chain(place: _Place, norm: Norm) -> list[keras.layers.Layer]:
     return [linear, new, activation]
 
 
-def _finish(place: _Place, chain: list[keras.layers.Layer], norm: Norm) -> Change:
-    """Give the new layers the old one's weights and return the row of the table."""
-    linear, new, *activations = chain
-    weights = arrays_of(place.layer)
-    linear.set_weights(weights[: len(linear.weights)])
-    if rest := weights[len(linear.weights) :]:  # those of an activation with weights, such as PReLU
-        activations[0].set_weights(rest)
-    is_redundant = norm.cancels_bias and getattr(place.layer, "use_bias", False)
-    note = f"cancels the bias of {place.layer.name}" if is_redundant else ""
-    return Change(place.path, "", type(new).__name__, 0, new.count_params(), note)
+def _note(place: _Place, norm: Norm, dropped: Sequence[keras.Operation]) -> str:
+    layer = place.layer
+    needless = [activation.name for activation in dropped]
+    if has_fused_activation(layer) and _replaces_fused(norm, layer):
+        needless.append(f"the activation of {layer.name}")
+    notes = [f"replaces {', '.join(needless)}"] if needless else []
+    if norm.cancels_bias and getattr(layer, "use_bias", False):
+        notes.append(f"cancels the bias of {layer.name}")
+    return "; ".join(notes)
+
+
+def _replaces_fused(norm: Norm, layer: keras.layers.Layer) -> bool:
+    return norm.replaces_activation and is_rectifying(layer.activation) and layer.activity_regularizer is None

@@ -44,6 +44,11 @@ ACTIVATION_OPS = (
     "Softsign",
     "Tanh",
 )
+# Activations with ReLU's task, to cut off or damp negative values: names of layers, functions and of `keras.ops`. Gates
+# such as tanh and sigmoid bound their output, which no norm does in their place.
+RECTIFIER_LAYERS = ("ELU", "LeakyReLU", "ReLU")
+RECTIFIER_FUNCTIONS = ("celu", "elu", "gelu", "hard_silu", "leaky_relu", "mish", "relu", "relu6", "selu", "silu")
+RECTIFIER_OPS = ("Celu", "Elu", "Gelu", "HardSilu", "LeakyRelu", "Relu", "Relu6", "Selu", "Silu")
 
 
 def norm_classes() -> tuple[type[keras.layers.Layer], ...]:
@@ -55,6 +60,13 @@ def norm_classes() -> tuple[type[keras.layers.Layer], ...]:
 
     built = {type(norm()) for norm in NORMS.values()} - {keras.layers.Identity}
     return (*(getattr(keras.layers, name) for name in KERAS_NORMS), *sorted(built, key=lambda kind: kind.__name__))
+
+
+def norms_of_weights() -> tuple[type[keras.layers.Layer], ...]:
+    """Return the classes of layers that wrap a Dense or Conv and normalize its kernel."""
+    from normlab.norms.kernel import KernelNorm
+
+    return (KernelNorm,)
 
 
 def norms_inside(layer: keras.Operation, kinds: tuple[type, ...]) -> list[keras.layers.Layer]:
@@ -100,3 +112,25 @@ def is_activation(layer: keras.Operation) -> bool:
     if isinstance(layer, keras.layers.Activation):
         return layer.activation not in (keras.activations.linear, keras.activations.softmax)
     return isinstance(layer, tuple(getattr(keras.layers, name) for name in ACTIVATION_LAYERS))
+
+
+def is_rectifier(layer: keras.Operation) -> bool:
+    """Return whether a layer or an operation of `keras.ops` is a ReLU or its like, without weights or penalty."""
+    import keras
+
+    if not isinstance(layer, keras.layers.Layer):
+        return type(layer).__name__ in RECTIFIER_OPS
+    if layer.activity_regularizer is not None:
+        return False
+    if type(layer) is keras.layers.Activation:
+        return is_rectifying(layer.activation)
+    return any(type(layer) is getattr(keras.layers, name) for name in RECTIFIER_LAYERS)
+
+
+def is_rectifying(activation: object) -> bool:
+    """Return whether an activation, as a function or a layer, is a ReLU or its like."""
+    import keras
+
+    if isinstance(activation, keras.layers.Layer):
+        return is_rectifier(activation)
+    return any(activation is getattr(keras.activations, name) for name in RECTIFIER_FUNCTIONS)

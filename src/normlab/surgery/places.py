@@ -1,4 +1,4 @@
-"""Where norms go in a model that has none: after the Dense or Conv before each activation, the head left out."""
+"""Which Dense and Conv layers a norm goes with: in a model without norms, and in one that has them."""
 
 from __future__ import annotations
 
@@ -44,10 +44,7 @@ def places(model: keras.Model) -> list[keras.layers.Layer]:
     not part of the head: some layer with weights comes between it and every output. Nested models count as written out.
     """
     flat, outputs = _flatten(model)
-    consumers: dict[int, list[_FlatCall]] = {}
-    for call in flat:
-        for tensor in call.inputs:
-            consumers.setdefault(tensor, []).append(call)
+    consumers = _consumers(flat)
     chosen: dict[int, keras.layers.Layer] = {}
     in_head: set[int] = set()
     for call in flat:
@@ -59,6 +56,42 @@ def places(model: keras.Model) -> list[keras.layers.Layer]:
         elif meets_activation or has_fused_activation(call.layer):
             chosen[id(call.layer)] = call.layer
     return [layer for key, layer in chosen.items() if key not in in_head]
+
+
+def feeders(model: keras.Model, norms: set[int]) -> list[keras.layers.Layer]:
+    """Return the Dense and Conv layers from which a norm is met before the next layer with weights.
+
+    Args:
+        model: The model; nested ones count as written out.
+        norms: The `id` of every norm.
+    """
+    flat, _ = _flatten(model)
+    consumers = _consumers(flat)
+    found: dict[int, keras.layers.Layer] = {}
+    for call in flat:
+        if is_linear_map(call.layer) and _meets(call, consumers, norms):
+            found[id(call.layer)] = call.layer
+    return list(found.values())
+
+
+def _meets(call: _FlatCall, consumers: dict[int, list[_FlatCall]], wanted: set[int]) -> bool:
+    stack, seen = list(call.outputs), set(call.outputs)
+    while stack:
+        for consumer in consumers.get(stack.pop(), []):
+            if id(consumer.layer) in wanted:
+                return True
+            if not _has_weights(consumer.layer):
+                stack.extend(tensor for tensor in consumer.outputs if tensor not in seen)
+                seen.update(consumer.outputs)
+    return False
+
+
+def _consumers(flat: list[_FlatCall]) -> dict[int, list[_FlatCall]]:
+    consumers: dict[int, list[_FlatCall]] = {}
+    for call in flat:
+        for tensor in call.inputs:
+            consumers.setdefault(tensor, []).append(call)
+    return consumers
 
 
 def _ahead(call: _FlatCall, consumers: dict[int, list[_FlatCall]], outputs: set[int]) -> tuple[bool, bool]:

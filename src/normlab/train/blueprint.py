@@ -7,15 +7,29 @@ import inspect
 import json
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from normlab.keras_names import snake_case
+
 if TYPE_CHECKING:
     import keras
+
+
+class Derivation(Protocol):
+    """A model made from another one, with what became of the other's variables."""
+
+    @property
+    def model(self) -> keras.Model:
+        """The new model."""
+
+    @property
+    def sources(self) -> Mapping[int, Any]:
+        """By `id` of a variable of the new model, the other model's variable that its value comes from."""
 
 
 @dataclass(frozen=True)
@@ -25,19 +39,26 @@ class Blueprint:
     Attributes:
         model: The Keras model; its own values are used only where no initializer is known.
         initializers: Initializer by `id` of the variable; a variable that was given values has none.
+        notes: What a reader must know of how the model came about.
         names: Automatic names of layers and seed generators, to canonical ones, numbered from 0 in every model.
         paths: Canonical path by `id` of the variable.
     """
 
     model: keras.Model
     initializers: dict[int, Any]
+    notes: tuple[str, ...] = ()
     names: dict[str, str] = field(init=False)
     paths: dict[int, str] = field(init=False)
 
     def __post_init__(self) -> None:
         """Number the automatic names from 0, so that two arms name their common layers alike."""
         names = _canonical_names(self.model)
-        paths = {id(v): "/".join(names.get(part, part) for part in v.path.split("/")) for v in self.model.variables}
+        paths: dict[int, str] = {}
+        counts: dict[str, int] = {}
+        for variable in self.model.variables:
+            path = "/".join(names.get(part, part) for part in variable.path.split("/"))
+            counts[path] = counts.get(path, 0) + 1  # layers of two nested models may have one name
+            paths[id(variable)] = path if counts[path] == 1 else f"{path}#{counts[path]}"
         object.__setattr__(self, "names", names)
         object.__setattr__(self, "paths", paths)
 
@@ -50,7 +71,10 @@ class Blueprint:
 
     def digest(self) -> str:
         """Return a sha256 of the network: every layer's class and settings, a user's layer's source; values given."""
-        layers = [[type(x).__name__, _settings(x), _source(type(x))] for x in self.model._flatten_layers()]
+        layers = [
+            [type(x).__name__, _settings(x), _source(type(x)), _source(getattr(x, "activation", None))]
+            for x in self.model._flatten_layers()
+        ]
         text = json.dumps(layers, sort_keys=True, default=str)
         text = re.sub(r" at 0x[0-9a-f]+", "", text)  # where an object is in memory says nothing about it
         for automatic, canonical in self.names.items():
@@ -72,6 +96,20 @@ def blueprint(build: Callable[[], keras.Model]) -> Blueprint:
         model = build()
     given = {id(v) for v in model.variables if id(v) in noted and np.any(np.asarray(v.value))}
     return Blueprint(model, {key: initializer for key, initializer in noted.items() if key not in given})
+
+
+def derived(build: Callable[[], Derivation], kept: Set[int], notes: tuple[str, ...] = ()) -> Blueprint:
+    """Build a model from another one, as surgery does, and note the initializer of each variable that is not kept.
+
+    Args:
+        build: Does it.
+        kept: The `id` of every variable of the other model whose value all runs begin with.
+        notes: Of the blueprint.
+    """
+    with _noting_initializers() as noted:
+        made = build()
+    drawn = [id(v) for v in made.model.variables if id(v) in noted and id(made.sources.get(id(v))) not in kept]
+    return Blueprint(made.model, {key: noted[key] for key in drawn}, notes)
 
 
 def shared_paths(plans: list[Blueprint]) -> list[str]:
@@ -133,8 +171,10 @@ def _canonical_names(model: keras.Model) -> dict[str, str]:
             names[name] = f"{stem}:{counts.get(stem, 0)}"
             counts[stem] = counts.get(stem, 0) + 1
 
-    for layer in model._flatten_layers():
-        number(layer.name, _snake_case(type(layer).__name__))
+    layers = model._flatten_layers()
+    operations = [operation for layer in layers for operation in getattr(layer, "operations", [])]
+    for operation in (*layers, *operations):  # a graph may hold `keras.ops` too
+        number(operation.name, snake_case(type(operation).__name__))
     for variable in model.variables:
         for part in variable.path.split("/"):
             number(part, "seed_generator")
@@ -149,22 +189,16 @@ def _settings(layer: Any) -> Any:
         return None
 
 
-def _source(layer_class: type) -> str:
-    """Return the source that a layer of the user's own comes from; Keras and normlab are told by versions and hashes.
+def _source(code: Any) -> str:
+    """Return the source that a class or function of the user's own comes from; "" for Keras's and normlab's.
 
-    It is the whole file, since a layer may call what stands beside it; of a script that is being run, the class.
+    Those are told by versions and hashes. It is the whole file, since a layer may call what stands beside it; of a
+    script that is being run, the class or function.
     """
-    module = layer_class.__module__
-    if module.partition(".")[0] in ("keras", "normlab"):
+    module = getattr(code, "__module__", None) or "builtins"
+    if module.partition(".")[0] in ("builtins", "keras", "normlab"):
         return ""
     try:
-        return inspect.getsource(layer_class if module == "__main__" else sys.modules[module])
+        return inspect.getsource(code if module == "__main__" else sys.modules[module])
     except (OSError, TypeError):  # typed at a prompt
-        return layer_class.__qualname__
-
-
-def _snake_case(name: str) -> str:
-    """Return Keras's automatic name for a class: `BatchNormalization` gives `batch_normalization`."""
-    name = re.sub(r"\W+", "", name)
-    name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
-    return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
+        return str(getattr(code, "__qualname__", type(code).__qualname__))
