@@ -161,7 +161,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "model name": ({"model": "mpl"}, r"model must be a known name, got 'mpl'; choose one of mlp"),
     "network options with a function": (
         {"model": network, "network": {"widths": (8,)}},
-        r"a model function must be the whole network, got the network options widths; leave them out",
+        r"a model of your own must be the whole network, got the network options widths; leave them out",
     ),
     "options of an arm with a function": (
         {"model": network, "arms": ["none", {"norm": "batch", "activation": "tanh"}]},

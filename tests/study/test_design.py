@@ -50,7 +50,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "unknown model": ({"model": "mpl"}, r"model must be a known name, got 'mpl'; choose one of mlp"),
     "network options of a function": (
         {"model": "function", "network": {"widths": [3]}},
-        r"a model function must be the whole network, got the network options widths; leave them out",
+        r"a model of your own must be the whole network, got the network options widths; leave them out",
     ),
     "network options of a function's arm": (
         {"model": "function", "arms": ["none", {"norm": "batch", "widths": [3]}]},

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from normlab.report.elements import Content, Html, arm_name, definitions, note, section, table
 from normlab.report.markup import text
+from normlab.report.own_model import own_model
 from normlab.report.palette import colours
 from normlab.report.quantities import counted, difference_scale, label_of, listed, per_arm, shown, shown_rate
 from normlab.report.records import shown_rows
@@ -94,8 +95,9 @@ def _experiment(records: Records) -> list[tuple[str, Content]]:
         ("Data", Html(f"<p><strong>{text(data['name'])}</strong>: inputs {text(shape)}, {text(kind)}</p>{sentences}")),
         ("Samples", parts),
     ]
-    if study["model"] == "function":
-        found.append(("Network", "the user’s own function"))
+    own = own_model(records.study)
+    if own:
+        found.append(("Network", Html("".join(f"<p>{text(sentence)}</p>" for sentence in own))))
     else:
         options = "; ".join(f"{name.replace('_', ' ')} {_option(value)}" for name, value in study["network"].items())
         found.append(("Network", f"{study['model']}: {options}"))

@@ -165,13 +165,13 @@ class Study(_Strict):
             if self.network:
                 received = f"the network options {', '.join(self.network)}"
                 action = "leave them out, or name a model"
-                raise InputError("a model function or file must be the whole network", received, action)
+                raise InputError("a model of your own must be the whole network", received, action)
             if self.model != FUNCTION:
                 require_reference(self.model)
             return {}
         if self.model not in MODELS:
             action = f"choose one of {', '.join(MODELS)}, or give FILE.py:FUNCTION or FILE.keras"
-            raise InputError("model must be a known name or a file of your own", repr(self.model), action)
+            raise InputError("model must be a known name", repr(self.model), action)
         if self.weights == "keep":
             rule = "weights can be kept of a model that comes with some: FILE.keras, or FILE.py:FUNCTION"
             raise InputError(rule, f"keep for the model {self.model}", "leave weights out")
