@@ -42,10 +42,10 @@ def require_reference(model: str) -> None:
         raise InputError("a .keras file must be a whole archive of a model", reason, action) from None
 
 
-def compile_settings(path: Path) -> dict[str, Any]:
-    """Return what the model in a .keras file was compiled with, as Keras records it; empty where it was not."""
+def compiled_loss(path: Path) -> Any:
+    """Return the loss that the model in a .keras file was compiled with, as Keras records it; None where it was not."""
     with zipfile.ZipFile(path) as archive:
-        return json.loads(archive.read("config.json")).get("compile_config") or {}
+        return (json.loads(archive.read("config.json")).get("compile_config") or {}).get("loss")
 
 
 def own_function(reference: str) -> Callable[..., Any]:

@@ -19,7 +19,7 @@ SAME_LOSSES = {
 SAME_SETTINGS = {"label_smoothing": 0.0, "ignore_class": None, "reduction": "sum_over_batch_size", "axis": -1}
 
 
-def require_study_loss(model: keras.Model, settings: Mapping[str, Any], task: str) -> None:
+def require_study_loss(model: keras.Model, loss: Any, task: str) -> None:
     """Raise `InputError` where a model was compiled with a loss other than the study's; no loss is none.
 
     The study minimizes the mean cross-entropy (of probabilities where the model ends in softmax, else of logits), or
@@ -27,15 +27,14 @@ def require_study_loss(model: keras.Model, settings: Mapping[str, Any], task: st
 
     Args:
         model: The model.
-        settings: As `model.get_compile_config` gives them.
+        loss: What it was compiled with, or what a .keras file records of it; None where there is nothing.
         task: "classification" or "regression".
     """
     from normlab.train.objective import ends_in_softmax
 
-    given = _only(settings.get("loss"))
-    if given is None:
+    if loss is None:
         return
-    name, options = _described(given)
+    name, options = _described(_only(loss))
     is_probability = ends_in_softmax(model)
     wanted = SAME_LOSSES[task]
     action = f"compile it with {wanted[0]}, or not at all: a study has a loss and an optimizer of its own"
@@ -48,9 +47,6 @@ def require_study_loss(model: keras.Model, settings: Mapping[str, Any], task: st
         if option in expected and value != expected[option]:
             received = f"{name} with {option}={value} for a model that ends in {_end(is_probability)}"
             raise InputError("the loss that a model is compiled with must be the study's", received, action)
-    if _only(settings.get("loss_weights")) not in (None, 1, 1.0):
-        received = f"loss_weights={settings['loss_weights']}"
-        raise InputError("the loss that a model is compiled with must be the study's", received, action)
 
 
 def _end(is_probability: bool) -> str:
@@ -76,5 +72,6 @@ def _described(loss: Any) -> tuple[str, dict[str, Any]]:
         return found.name, found.get_config()
     if callable(found) and getattr(found, "__module__", "").startswith("keras."):
         return found.__name__, {}
-    shown = loss.get("registered_name") or loss.get("class_name") if isinstance(loss, Mapping) else loss
-    return f"the loss {shown}", {}
+    if isinstance(loss, Mapping):
+        return f"the loss {loss.get('registered_name') or loss.get('class_name')}", {}
+    return f"the loss {getattr(loss, '__name__', type(loss).__name__)}", {}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from normlab.errors import InputError
-from normlab.models.own import KERAS_SUFFIX, compile_settings, own_function, takes_norm
+from normlab.models.own import KERAS_SUFFIX, compiled_loss, own_function, takes_norm
 from normlab.study.compiled import require_study_loss
 from normlab.study.design import Arm, Study
 from normlab.study.laboratory import PlanBuilder, fitting
@@ -68,8 +68,7 @@ def _is_model(source: object) -> bool:
 
 def _checked(model: Any, dataset: Dataset) -> keras.Model:
     fitted = fitting(model, dataset)
-    if fitted.compiled:
-        require_study_loss(fitted, fitted.get_compile_config() or {}, dataset.task)
+    require_study_loss(fitted, fitted.loss, dataset.task)
     return fitted
 
 
@@ -77,9 +76,7 @@ def _opened(path: Path, dataset: Dataset) -> keras.Model:
     from normlab.surgery.files import open_model
 
     model = fitting(open_model(path), dataset)
-    settings = compile_settings(path)
-    if settings:
-        require_study_loss(model, settings, dataset.task)
+    require_study_loss(model, compiled_loss(path), dataset.task)
     return model
 
 
