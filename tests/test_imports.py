@@ -114,6 +114,7 @@ LIGHT = {
     "wrong setting": (["run", "--seeds", "0"], "2"),
     "no study file": (["run", "nowhere.toml"], "2"),
     "unknown norm": (["run", "--arms", "none,bathc"], "2"),
+    "no file of a model": (["run", "--model", "nowhere.py:network"], "2"),
     "list": (["data", "list"], "0"),
 }
 
