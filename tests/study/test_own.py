@@ -163,7 +163,7 @@ def test_notes_say_what_surgery_did() -> None:
     assert notes == {
         "none": ("norm removed", kept),
         "batch": ("norm replaced by BatchNormalization", kept),
-        "weight": ("norm removed", "WeightNormalization at first", kept),
+        "weight": ("norm removed", "WeightNormalization on first", kept),
         "layer": ("norm replaced by LayerNormalization", kept),
     }
 

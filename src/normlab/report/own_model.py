@@ -14,7 +14,8 @@ REDRAWN = (
 )
 KEPT = (
     "Every run begins with the values that the model came with, new norms with their own: seeds differ in the order of "
-    "the samples, and in what came without a value."
+    "the samples, and in what came without a value. If it was trained on samples of the test part, all arms look "
+    "better on it than they are."
 )
 
 

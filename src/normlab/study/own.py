@@ -132,14 +132,19 @@ def _untrained(model: keras.Model) -> list[keras.layers.Layer]:
 
 
 def _changes(rows: Sequence[Row]) -> list[str]:
-    """Return what surgery does to a model, in sentences without an end."""
-    places: dict[str, list[str]] = {}
+    """Return what surgery does to a model, in clauses."""
+    from normlab.surgery.kinds import norms_of_weights
+
+    places: dict[tuple[bool, str], list[str]] = {}
     for row in rows:
-        new = "" if row.new is None else type(row.new).__name__
-        what = "removed" if row.new is None else f"{new} at" if row.old is None else f"replaced by {new}"
-        places.setdefault(what, []).append(row.path)
-    said = {
-        what: f"{what} {', '.join(paths)}" if what.endswith(" at") else f"{', '.join(paths)} {what}"
-        for what, paths in places.items()
-    }
-    return [*said.values(), *(f"{row.path}: {row.note}" for row in rows if row.note)]
+        new = type(row.new).__name__
+        if row.old is None:
+            done = f"{new} {'on' if isinstance(row.new, norms_of_weights()) else 'after'}"
+        else:
+            done = "removed" if row.new is None else f"replaced by {new}"
+        places.setdefault((row.old is None, done), []).append(row.path)
+    clauses = [
+        f"{done} {', '.join(paths)}" if is_added else f"{', '.join(paths)} {done}"
+        for (is_added, done), paths in places.items()
+    ]
+    return clauses + [f"at {row.path}: {row.note}" for row in rows if row.note]
