@@ -59,10 +59,10 @@ def test_holms_correction_takes_verdicts_back(p_values: list[float | None], verd
             assert one.finding.conditions == ""
 
 
-def test_evidence_is_kept_and_answers_told_as_they_come(tiny_bench, tmp_path: Path) -> None:
+def test_evidence_is_kept_and_answers_told_as_they_come(tiny, tmp_path: Path) -> None:
     told: list[int] = []
     claims = [_claim("first", _finding(0.001)), _claim("second", _finding(None), "it is no image")]
-    answers = answer(claims, tiny_bench, tmp_path, lambda so_far: told.append(len(so_far)))
+    answers = answer(claims, tiny, tmp_path, lambda so_far: told.append(len(so_far)))
     assert told == [1, 2]
     assert pl.read_parquet(tmp_path / "evidence" / "first.parquet")["x"].to_list() == [1.0, 2.0]
     assert not (tmp_path / "evidence" / "second.parquet").exists()

@@ -38,9 +38,9 @@ def test_verdicts(gain: float, spread: float, verdict: str) -> None:
     assert finding.effect == pytest.approx(gain, abs=0.03)
 
 
-def test_each_run_starts_from_its_own_scale(tiny_bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_run_starts_from_its_own_scale(tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(initialization, "EXPONENTS", (-5, 0, 5))
-    evidence = CLAIM.measure(tiny_bench)
+    evidence = CLAIM.measure(tiny)
     assert evidence.height == 2 * 3 * 2
     assert evidence.group_by("arm", "seed").len()["len"].to_list() == [3] * 4
     by_scale = evidence.filter(pl.col("arm") == "none").group_by("exponent").agg(pl.col("test_accuracy").mean())
@@ -49,8 +49,8 @@ def test_each_run_starts_from_its_own_scale(tiny_bench, monkeypatch: pytest.Monk
     assert {row["x"] for row in CLAIM.draw(evidence).rows} == {2**-5, 1.0, 2**5}
 
 
-def test_kernels_are_scaled_and_nothing_else(tiny_bench) -> None:
-    program = tiny_bench.program("none", runs=2)
+def test_kernels_are_scaled_and_nothing_else(tiny) -> None:
+    program = tiny.program("none", runs=2)
     state = program.start([0, 1], [0.1, 0.1])
     scaled = initialization._Scaled([2.0, 3.0])(program, state)
     paths = [program.plan.paths[id(v)] for v in program.plan.model.trainable_variables]

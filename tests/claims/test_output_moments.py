@@ -7,8 +7,8 @@ import polars as pl
 from normlab.claims.output_moments import CLAIM
 
 
-def test_it_holds_on_real_data(tiny_bench) -> None:
-    evidence = CLAIM.measure(tiny_bench)
+def test_it_holds_on_real_data(tiny) -> None:
+    evidence = CLAIM.measure(tiny)
     finding = CLAIM.judge(evidence)
     assert finding.verdict == "supported"
     assert finding.effect is not None
@@ -17,6 +17,6 @@ def test_it_holds_on_real_data(tiny_bench) -> None:
     assert {row["series"] for row in drawing.rows} == {"mean", "deviation"}
 
 
-def test_moments_that_are_off_refute_it(tiny_bench) -> None:
-    evidence = CLAIM.measure(tiny_bench).with_columns(measured=pl.col("measured") * 1.2)
+def test_moments_that_are_off_refute_it(tiny) -> None:
+    evidence = CLAIM.measure(tiny).with_columns(measured=pl.col("measured") * 1.2)
     assert CLAIM.judge(evidence).verdict == "refuted"
