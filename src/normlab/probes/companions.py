@@ -1,0 +1,94 @@
+"""Companions: how much a sample's output depends on the other samples of its batch, in training mode."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+
+from normlab import seeding
+from normlab.errors import InputError
+from normlab.norms.moments import at_least_float32
+from normlab.train.loop import scaled
+
+if TYPE_CHECKING:
+    from normlab.probes.probe import Layers, Measured
+    from normlab.train.loop import RunState, Trainer
+
+# Random companies per sample: a standard deviation from 8 draws is known to a quarter, and the mean over samples helps.
+NUM_COMPANIES = 8
+QUANTITIES = ("spread", "relative_spread", "leak", "own")
+
+
+def layers(trainer: Trainer, x: Any) -> Layers:
+    """Return the quantities; each is one of the whole network.
+
+    Raises:
+        InputError: If there are fewer than two batches of samples: then a sample meets no others.
+    """
+    if len(x) < 2 * trainer.batch_size:
+        raise InputError(
+            f"companions needs at least two batches, {2 * trainer.batch_size} samples",
+            f"{len(x)} samples",
+            "give more samples or a smaller batch size",
+        )
+    return dict.fromkeys(QUANTITIES)
+
+
+def measure(trainer: Trainer, state: RunState, x: jax.Array, y: jax.Array, *, seed: int = 0) -> Measured:  # noqa: ARG001
+    """Return how companions move a sample's output f(x_i), as scalars.
+
+        spread           √ of the mean, over samples and outputs, of the variance of f(x_i) over random companions
+        relative_spread  spread / √(mean over outputs of the variance, over samples, of their mean output)
+        leak             ‖∂f_0/∂x_j, all j ≠ 0‖, Frobenius norm, for the first sample of the first batch
+        own              ‖∂f_0/∂x_0‖
+
+    with x as the network sees it, after division. The leak is exactly 0 for a norm of single samples. Dropout and noise
+    count as companions: what they draw depends on a sample's place in the batch.
+
+    Cost: 8 forward passes over x; one more and as many backward passes as the network has outputs, over one batch.
+
+    Args:
+        trainer: What is fixed while a run trains; its batch size is that of a company.
+        state: Of one run.
+        x: Inputs as stored, (samples, ...); what does not fill a batch is not used.
+        y: Not used.
+        seed: Of the companies, the same for all runs and arms.
+
+    Raises:
+        InputError: As `layers`.
+    """
+    layers(trainer, x)
+    inputs = scaled(jnp.asarray(x), trainer.divisor)[: len(x) // trainer.batch_size * trainer.batch_size]
+    key = seeding.key(seed, "probe", "companions")
+    orders = jax.vmap(lambda one: jax.random.permutation(one, len(inputs)))(jax.random.split(key, NUM_COMPANIES))
+    outputs = jax.lax.map(lambda order: outputs_in(trainer, state, inputs, order), orders)
+    spread = jnp.sqrt(outputs.var(axis=0, ddof=1).mean())
+    between = jnp.sqrt(outputs.mean(axis=0).var(axis=0).mean())
+    leak, own = _leak(trainer, state, inputs[: trainer.batch_size])
+    return {"spread": spread, "relative_spread": spread / between, "leak": leak, "own": own}
+
+
+def outputs_in(trainer: Trainer, state: RunState, inputs: jax.Array, order: jax.Array) -> jax.Array:
+    """Return every sample's outputs, (samples, outputs), where batches are filled in the given order."""
+    batches = inputs[order].reshape(-1, trainer.batch_size, *inputs.shape[1:])
+    outputs = jax.lax.map(lambda batch: _outputs(trainer, state, batch), batches)
+    return outputs.reshape(len(inputs), -1)[jnp.argsort(order)]
+
+
+def _leak(trainer: Trainer, state: RunState, batch: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Return ‖∂f_0/∂x_j, j ≠ 0‖ and ‖∂f_0/∂x_0‖, one output after the other: their Jacobian may not fit."""
+    first, back = jax.vjp(lambda inputs: _outputs(trainer, state, inputs)[0], batch)
+
+    def squares(direction: jax.Array) -> jax.Array:
+        (by_inputs,) = back(direction)
+        return jnp.stack([jnp.square(by_inputs[1:]).sum(), jnp.square(by_inputs[0]).sum()])
+
+    others, own = jnp.sqrt(jax.lax.map(squares, jnp.eye(len(first), dtype=first.dtype)).sum(axis=0))
+    return others, own
+
+
+def _outputs(trainer: Trainer, state: RunState, inputs: jax.Array) -> jax.Array:
+    outputs, _ = trainer.model.stateless_call(state.trainable, state.non_trainable, inputs, training=True)
+    return at_least_float32(outputs).reshape(len(inputs), -1)

@@ -1,0 +1,71 @@
+"""Step time: several steps timed side by side, in turns, with what the first call costs kept apart."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from normlab.errors import InputError
+
+
+@dataclass(frozen=True)
+class StepTime:
+    """Times of one step.
+
+    Attributes:
+        first_seconds: Of the first call, which compiles.
+        seconds: Of each later call, one per round; round r of all steps ran side by side.
+    """
+
+    first_seconds: float
+    seconds: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        """Seconds per call, the median over rounds: a pause of the machine moves it little."""
+        return statistics.median(self.seconds)
+
+
+def step_times(
+    steps: Mapping[str, Callable[[], Any]],
+    num_rounds: int = 20,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, StepTime]:
+    """Time some callables in turns: in every round each is called once, so what slows the machine slows all of them.
+
+    The order turns by one place from round to round, so that none always follows the same other. A call ends when its
+    result is there: `jax.block_until_ready` waits for it. The first call of each is timed apart and is no round.
+
+    Cost: num_rounds + 1 calls of each. Call it outside `jit`.
+
+    Args:
+        steps: By name: calls one step and returns its arrays.
+        num_rounds: Timed calls of each.
+        clock: Returns seconds.
+
+    Raises:
+        InputError: For no steps, or fewer than one round.
+    """
+    if not steps:
+        raise InputError("step-time needs at least one step to call", "none", "give a callable by name")
+    if num_rounds < 1:
+        raise InputError("num_rounds must be at least 1", num_rounds, "give a count such as 20")
+    first = {name: _timed(step, clock) for name, step in steps.items()}
+    seconds: dict[str, list[float]] = {name: [] for name in steps}
+    names = list(steps)
+    for number in range(num_rounds):
+        turn = number % len(names)
+        for name in names[turn:] + names[:turn]:
+            seconds[name].append(_timed(steps[name], clock))
+    return {name: StepTime(first[name], tuple(seconds[name])) for name in steps}
+
+
+def _timed(step: Callable[[], Any], clock: Callable[[], float]) -> float:
+    import jax
+
+    start = clock()
+    jax.block_until_ready(step())
+    return clock() - start

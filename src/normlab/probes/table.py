@@ -1,0 +1,142 @@
+"""The probes by name: one literal table. What each computes is in the module of its name."""
+
+from __future__ import annotations
+
+from normlab.probes.probe import Functions, Probe
+
+
+def _activations() -> Functions:
+    from normlab.probes import activations
+
+    return Functions(activations.layers, activations.measure)
+
+
+def _gradients() -> Functions:
+    from normlab.probes import gradients
+
+    return Functions(gradients.layers, gradients.measure)
+
+
+def _covariate_shift() -> Functions:
+    from normlab.probes import covariate_shift
+
+    return Functions(covariate_shift.layers, covariate_shift.measure)
+
+
+def _landscape() -> Functions:
+    from normlab.probes import landscape
+
+    return Functions(landscape.layers, landscape.measure)
+
+
+def _curvature() -> Functions:
+    from normlab.probes import curvature
+
+    return Functions(curvature.layers, curvature.measure)
+
+
+def _statistics_gap() -> Functions:
+    from normlab.probes import statistics_gap
+
+    return Functions(statistics_gap.layers, statistics_gap.measure)
+
+
+def _companions() -> Functions:
+    from normlab.probes import companions
+
+    return Functions(companions.layers, companions.measure)
+
+
+def _memory() -> Functions:
+    from normlab.probes import memory
+
+    return Functions(memory.layers, memory.measure)
+
+
+PROBES = {
+    "activations": Probe(
+        measures="the distribution of each layer's output over a batch, its saturated values, dead units and rank",
+        quantities=(
+            "mean",
+            "variance",
+            "percentile_15",
+            "percentile_50",
+            "percentile_85",
+            "effective_rank",
+            "saturated",
+            "dead",
+        ),
+        applies_to="every layer; saturated: tanh, sigmoid, softsign and their hard forms; dead: ReLU and ReLU6",
+        cost="1 forward pass, a sort and a singular value decomposition per layer",
+        per="run",
+        load=_activations,
+    ),
+    "gradients": Probe(
+        measures="the norm of the loss's gradient by each layer's parameters and by each layer's output",
+        quantities=("parameter_gradient", "output_gradient"),
+        applies_to="parameter_gradient: layers with trainable variables; output_gradient: every layer",
+        cost="1 gradient",
+        per="run",
+        load=_gradients,
+    ),
+    "covariate-shift": Probe(
+        measures="how a step of the layers before a layer changes that layer's gradient",
+        quantities=("gradient_shift", "gradient_cosine", "gradient_norm"),
+        applies_to="layers with trainable variables but the first",
+        cost="1 gradient per layer with trainable variables, and a step",
+        per="run",
+        load=_covariate_shift,
+    ),
+    "landscape": Probe(
+        measures="how far the loss and its gradient change along the gradient, over six step sizes",
+        quantities=("loss_lowest", "loss_highest", "loss_range", "gradient_change", "smoothness"),
+        applies_to="the whole network",
+        cost="7 gradients",
+        per="run",
+        load=_landscape,
+    ),
+    "curvature": Probe(
+        measures="the eigenvalue of largest magnitude of the loss's Hessian",
+        quantities=("eigenvalue", "residual"),
+        applies_to="the whole network",
+        cost="up to 100 Hessian-vector products, each about 2 gradients",
+        per="run",
+        load=_curvature,
+    ),
+    "statistics-gap": Probe(
+        measures="how far running, batch and precise statistics are apart",
+        quantities=tuple(
+            f"{moment}_{pair}"
+            for moment in ("mean", "variance", "square")
+            for pair in ("batch_to_running", "precise_to_running", "batch_to_precise")
+        ),
+        applies_to="layers with running statistics: batch norm and its kin",
+        cost="1 forward pass",
+        per="run",
+        load=_statistics_gap,
+    ),
+    "companions": Probe(
+        measures="how much a sample's output depends on the other samples of its batch",
+        quantities=("spread", "relative_spread", "leak", "own"),
+        applies_to="the whole network, on at least two batches of samples",
+        cost="9 forward passes and 1 backward pass over one batch per output",
+        per="run",
+        load=_companions,
+    ),
+    "memory": Probe(
+        measures="bytes kept for the backward pass, scratch memory, parameters, running buffers, and operations",
+        quantities=(
+            "saved_bytes",
+            "saved_bytes_per_sample",
+            "temporary_bytes",
+            "parameter_bytes",
+            "running_bytes",
+            "training_flops",
+            "inference_flops",
+        ),
+        applies_to="the whole network",
+        cost="2 compilations",
+        per="arm",
+        load=_memory,
+    ),
+}
