@@ -77,7 +77,9 @@ def test_layers_in_branches_that_share_no_path_shift_only_what_follows() -> None
     left, right = keras.layers.Dense(2, name="left")(inputs), keras.layers.Dense(2, name="right")(inputs)
     model = drawn(keras.Model(inputs, keras.layers.Concatenate(name="both")([left, right])))
     x, y = samples(BATCH, 4)
-    found = measured(covariate_shift, model, x, y[:, None] * 0.0, objective=_sums(), optimizer=keras.optimizers.SGD(1.0))
+    found = measured(
+        covariate_shift, model, x, y[:, None] * 0.0, objective=_sums(), optimizer=keras.optimizers.SGD(1.0)
+    )
     assert found["gradient_norm"] > 0.1
     assert found["gradient_shift"] < 1e-6
 

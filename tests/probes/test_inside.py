@@ -27,7 +27,7 @@ def test_outputs_and_parameters_are_named_in_the_order_of_the_calls(name: str) -
     assert found == outputs
     groups = parameter_groups(trainer, x)
     assert list(groups) == with_parameters
-    assert sorted(sum(groups.values(), [])) == list(range(len(model.trainable_variables)))
+    assert sorted(index for own in groups.values() for index in own) == list(range(len(model.trainable_variables)))
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import keras
 import numpy as np
 import pytest
@@ -27,6 +29,7 @@ def _network(norm: str) -> keras.Model:
     return keras.Sequential(layers)
 
 
+@cache
 def _measured(norm: str, batch: int) -> dict[str, float]:
     trainer, state = alone(_network(norm))
     found = memory.measure(trainer, state, *samples(batch, INPUTS))

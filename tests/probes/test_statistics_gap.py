@@ -1,4 +1,4 @@
-"""Running, batch and precise statistics: against NumPy for every norm that keeps them, and after they are recomputed."""
+"""Running, batch and precise statistics: against NumPy for every norm that keeps them, and recomputed."""
 
 from __future__ import annotations
 

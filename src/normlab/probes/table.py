@@ -119,7 +119,7 @@ PROBES = {
         measures="how much a sample's output depends on the other samples of its batch",
         quantities=("spread", "relative_spread", "leak", "own"),
         applies_to="the whole network, on at least two batches of samples",
-        cost="9 forward passes and 1 backward pass over one batch per output",
+        cost="8 forward passes; on one batch 1 more, and 4 backward passes per output",
         per="run",
         load=_companions,
     ),
