@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
-from jax.flatten_util import ravel_pytree
 
 from normlab import seeding
 from normlab.probes.inside import batch_loss, pass_through
+from normlab.probes.parameters import inner, moved, norm
 
 if TYPE_CHECKING:
     from normlab.probes.probe import Layers, Measured
@@ -44,15 +44,9 @@ def measure(trainer: Trainer, state: RunState, x: jax.Array, y: jax.Array, *, se
         y: Targets, (batch,).
         seed: Of the first v, the same for all runs.
     """
-    start, unravel = ravel_pytree(state.trainable)
 
-    def loss(parameters: jax.Array) -> jax.Array:
-        return batch_loss(trainer, pass_through(trainer, unravel(parameters), state.non_trainable, x), y)
-
-    def rayleigh(v: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-        product = jax.jvp(jax.grad(loss), (start,), (v,))[1]
-        eigenvalue = jnp.vdot(v, product)
-        return product, eigenvalue, jnp.linalg.norm(product - eigenvalue * v)
+    def loss(trainable: list[Any]) -> jax.Array:
+        return batch_loss(trainer, pass_through(trainer, trainable, state.non_trainable, x), y)
 
     def is_unfinished(carry: tuple[Any, ...]) -> jax.Array:
         count, _, eigenvalue, residual = carry
@@ -60,11 +54,24 @@ def measure(trainer: Trainer, state: RunState, x: jax.Array, y: jax.Array, *, se
 
     def iterate(carry: tuple[Any, ...]) -> tuple[Any, ...]:
         count, v, *_ = carry
-        product, eigenvalue, residual = rayleigh(v)
-        size = jnp.linalg.norm(product)
-        return count + 1, jnp.where(size == 0, v, product / size), eigenvalue, residual
+        product = jax.jvp(jax.grad(loss), (state.trainable,), (v,))[1]
+        eigenvalue = inner(v, product)
+        return count + 1, _unit(product, v), eigenvalue, norm(moved(product, -eigenvalue, v))
 
-    first = jax.random.normal(seeding.key(seed, "probe", "curvature"), start.shape, start.dtype)
-    carry = (jnp.int32(0), first / jnp.linalg.norm(first), jnp.zeros_like(start[0]), jnp.full_like(start[0], jnp.inf))
-    _, _, eigenvalue, residual = jax.lax.while_loop(is_unfinished, iterate, carry)
+    first = _drawn(state.trainable, seed)
+    zero = jnp.zeros_like(inner(first, first))
+    _, _, eigenvalue, residual = jax.lax.while_loop(
+        is_unfinished, iterate, (jnp.int32(0), _unit(first, first), zero, jnp.full_like(zero, jnp.inf))
+    )
     return {"eigenvalue": eigenvalue, "residual": residual / jnp.abs(eigenvalue)}
+
+
+def _drawn(shapes: list[Any], seed: int) -> list[jax.Array]:
+    keys = jax.random.split(seeding.key(seed, "probe", "curvature"), len(shapes))
+    return [jax.random.normal(key, value.shape, value.dtype) for key, value in zip(keys, shapes, strict=True)]
+
+
+def _unit(v: list[Any], otherwise: list[Any]) -> list[Any]:
+    """Return v / ‖v‖, or the other where v is zero."""
+    size = norm(v)
+    return [jnp.where(size == 0, other, one / size) for one, other in zip(v, otherwise, strict=True)]
