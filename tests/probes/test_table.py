@@ -45,8 +45,8 @@ def test_many_runs_at_once_equal_a_loop_over_runs(name: str) -> None:
         single = alone_(jax.tree.map(lambda leaf, run=run: leaf[run], state), x, y)
         assert many.keys() == single.keys()
         for quantity in single:
-            # How far an iteration got may differ by one; both are below the tolerance.
-            atol = 0.01 if quantity == "residual" else 1e-5
+            # What is left of an iteration that has converged is rounding.
+            atol = 1e-3 if quantity == "residual" else 1e-5
             np.testing.assert_allclose(many[quantity][run], single[quantity], rtol=2e-3, atol=atol, err_msg=quantity)
     differing = [q for q in many if not np.allclose(many[q][0], many[q][1], rtol=1e-3)]
     assert differing, "the runs are alike: nothing was tested"

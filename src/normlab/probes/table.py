@@ -96,10 +96,10 @@ PROBES = {
         load=_landscape,
     ),
     "curvature": Probe(
-        measures="the eigenvalue of largest magnitude of the loss's Hessian",
-        quantities=("eigenvalue", "residual"),
+        measures="the largest and the smallest eigenvalue of the loss's Hessian",
+        quantities=("largest_eigenvalue", "smallest_eigenvalue", "residual"),
         applies_to="the whole network",
-        cost="up to 100 Hessian-vector products, each about 2 gradients",
+        cost="30 Hessian-vector products, each about 2 gradients",
         per="run",
         load=_curvature,
     ),
