@@ -1,4 +1,4 @@
-"""Bootstrap intervals of the mean paired difference: bias-corrected and accelerated (BCa)."""
+"""Bootstrap intervals of mean paired differences and of ratios of paired means: bias-corrected, accelerated (BCa)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from normlab.stats.differences import ROUNDING, all_equal, checked_rows, checked_vector, require_level
+from normlab.stats.differences import (
+    ROUNDING,
+    all_equal,
+    checked_pair,
+    checked_rows,
+    checked_vector,
+    require_level,
+)
 
 _ROWS_AT_ONCE = 256
 _DRAWS_AT_ONCE = 1 << 20
@@ -63,9 +70,7 @@ def paired_bootstraps(
     A row's interval is that of the row alone, up to rounding. Raises as `paired_bootstrap`.
     """
     rows = checked_rows(differences, "differences")
-    require_level(confidence, "confidence")
-    if num_resamples < 1:
-        raise ValueError(f"num_resamples must be at least 1, got {num_resamples!r}.")
+    _require_resampling(confidence, num_resamples)
     if rows.shape[1] == 1:
         return [Interval(-np.inf, np.inf, "undefined with one pair") for _ in rows]
     intervals: list[Interval] = []
@@ -74,19 +79,77 @@ def paired_bootstraps(
     return intervals
 
 
-def _intervals(rows: NDArray[np.float64], confidence: float, num_resamples: int, seed: int) -> list[Interval]:
-    from scipy.special import ndtr, ndtri
+def paired_ratio_bootstrap(
+    values: ArrayLike,
+    baseline_values: ArrayLike,
+    *,
+    confidence: float = 0.95,
+    num_resamples: int = 9999,
+    seed: int = 0,
+) -> Interval:
+    """Return the BCa bootstrap interval of mean(values) / mean(baseline_values); entry i of both, (n,), is pair i.
 
+    As `paired_bootstrap`, with resampled ratios of pairs drawn together, and the acceleration from the n ratios l_i
+    that leave one pair out: a = sum(c^3) / (6 sum(c^2)^1.5), c_i = mean(l) - l_i.
+
+    Raises:
+        ValueError: If the shapes differ, there is no pair, a value is not finite, a baseline value is not positive,
+            `confidence` is not inside (0, 1), or `num_resamples` is not positive.
+    """
+    pair = np.stack(checked_pair(values, baseline_values))
+    _require_resampling(confidence, num_resamples)
+    num_pairs = pair.shape[1]
+    if np.any(pair[1] <= 0.0):
+        raise ValueError(f"baseline_values must be positive for a ratio, got {float(np.min(pair[1]))!r}.")
+    if num_pairs == 1:
+        return Interval(-np.inf, np.inf, "undefined with one pair")
+    ratio = float(pair[0].mean() / pair[1].mean())
+    left_out = (pair.sum(axis=1, keepdims=True) - pair) / (num_pairs - 1)
+    influence = left_out[0] / left_out[1]
+    influence = influence.mean() - influence
+    resampled = _resampled_means(pair, num_resamples, seed)
+    flat = np.max(np.abs(pair[0] - ratio * pair[1])) <= ROUNDING * np.max(np.abs(pair[0]))
+    return _bca(
+        (resampled[0] / resampled[1] - ratio)[None, :],
+        influence[None, :],
+        np.array([ratio]),
+        np.array([bool(flat)]),
+        confidence,
+        "degenerate: all ratios equal",
+    )[0]
+
+
+def _require_resampling(confidence: float, num_resamples: int) -> None:
+    require_level(confidence, "confidence")
+    if num_resamples < 1:
+        raise ValueError(f"num_resamples must be at least 1, got {num_resamples!r}.")
+
+
+def _intervals(rows: NDArray[np.float64], confidence: float, num_resamples: int, seed: int) -> list[Interval]:
     means = rows.mean(axis=1)
     centred = rows - means[:, None]
-    resampled = np.sort(_resampled_means(centred, num_resamples, seed), axis=1)
+    resampled = _resampled_means(centred, num_resamples, seed)
+    return _bca(resampled, centred, means, all_equal(rows), confidence, "degenerate: all differences equal")
 
-    tie = ROUNDING * np.max(np.abs(centred), axis=1)[:, None]
+
+def _bca(
+    resampled: NDArray[np.float64],
+    influence: NDArray[np.float64],
+    observed: NDArray[np.float64],
+    degenerate: NDArray[np.bool_],
+    confidence: float,
+    degenerate_method: str,
+) -> list[Interval]:
+    """Intervals from resampled - observed, (studies, resamples), the pairs' influence, (studies, n), and observed."""
+    from scipy.special import ndtr, ndtri
+
+    resampled = np.sort(resampled, axis=1)
+    num_resamples = resampled.shape[1]
+    tie = ROUNDING * np.max(np.abs(influence), axis=1)[:, None]
     num_below = np.count_nonzero(resampled < -tie, axis=1) + np.count_nonzero(resampled <= tie, axis=1)
     bias = ndtri(num_below / (2 * num_resamples))[:, None]
-    degenerate = all_equal(rows)
-    squares = np.where(degenerate, 1.0, np.sum(centred**2, axis=1))
-    acceleration = (np.sum(centred**3, axis=1) / (6 * squares**1.5))[:, None]
+    squares = np.where(degenerate, 1.0, np.sum(influence**2, axis=1))
+    acceleration = (np.sum(influence**3, axis=1) / (6 * squares**1.5))[:, None]
 
     tail = (1 - confidence) / 2
     plain = np.array([tail, 1 - tail])
@@ -96,23 +159,21 @@ def _intervals(rows: NDArray[np.float64], confidence: float, num_resamples: int,
     defined &= np.all(shrink > 0, axis=1)
     shrink = np.where(defined[:, None], shrink, 1.0)
     levels = np.where(defined[:, None], ndtr(np.where(defined[:, None], bias, 0.0) + shifted / shrink), plain)
-    bounds = _quantiles(resampled, levels) + means[:, None]
-    return [
-        _interval(low, high, mean, has_bca, is_flat)
-        for low, high, mean, has_bca, is_flat in zip(*bounds.T, means, defined, degenerate, strict=True)
-    ]
+    bounds = _quantiles(resampled, levels) + observed[:, None]
+    intervals = []
+    for (low, high), value, has_bca, is_flat in zip(bounds, observed, defined, degenerate, strict=True):
+        if is_flat:
+            intervals.append(Interval(float(value), float(value), degenerate_method))
+        else:
+            method = "BCa" if has_bca else "percentile (BCa is undefined here)"
+            intervals.append(Interval(float(low), float(high), method))
+    return intervals
 
 
-def _interval(low: float, high: float, mean: float, has_bca: bool, is_flat: bool) -> Interval:
-    if is_flat:
-        return Interval(float(mean), float(mean), "degenerate: all differences equal")
-    return Interval(float(low), float(high), "BCa" if has_bca else "percentile (BCa is undefined here)")
-
-
-def _resampled_means(centred: NDArray[np.float64], num_resamples: int, seed: int) -> NDArray[np.float64]:
+def _resampled_means(rows: NDArray[np.float64], num_resamples: int, seed: int) -> NDArray[np.float64]:
     """Means of the resamples, shape (studies, num_resamples): a product with how often each pair was drawn."""
     generator = np.random.default_rng(seed)
-    num_rows, num_pairs = centred.shape
+    num_rows, num_pairs = rows.shape
     means = np.empty((num_rows, num_resamples))
     block = max(1, _DRAWS_AT_ONCE // num_pairs)
     for start in range(0, num_resamples, block):
@@ -120,7 +181,7 @@ def _resampled_means(centred: NDArray[np.float64], num_resamples: int, seed: int
         drawn = generator.integers(0, num_pairs, (size, num_pairs))
         cells = (drawn + num_pairs * np.arange(size)[:, None]).ravel()
         counts = np.bincount(cells, minlength=size * num_pairs).reshape(size, num_pairs)
-        means[:, start : start + size] = centred @ (counts.T / num_pairs)
+        means[:, start : start + size] = rows @ (counts.T / num_pairs)
     return means
 
 

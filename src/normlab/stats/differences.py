@@ -25,6 +25,18 @@ def checked_vector(numbers: ArrayLike, name: str) -> NDArray[np.float64]:
     return vector
 
 
+def checked_pair(values: ArrayLike, baseline_values: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return both as float vectors of the same shape (n,), n >= 1.
+
+    Raises:
+        ValueError: As `checked_vector`, or if the shapes differ.
+    """
+    arm, baseline = checked_vector(values, "values"), checked_vector(baseline_values, "baseline_values")
+    if arm.shape != baseline.shape:
+        raise ValueError(f"values and baseline_values must pair up, got shapes {arm.shape} and {baseline.shape}.")
+    return arm, baseline
+
+
 def checked_rows(numbers: ArrayLike, name: str) -> NDArray[np.float64]:
     """Return `numbers` as a float array of shape (studies, n), n >= 1.
 

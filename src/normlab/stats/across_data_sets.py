@@ -1,0 +1,147 @@
+"""Two arms over several data sets at once: interquartile means and the probability of improvement."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from normlab.stats.bootstrap import Interval
+from normlab.stats.differences import checked_rows, require_level
+
+_COUNTS_AT_ONCE = 1 << 22
+
+
+@dataclass(frozen=True)
+class AcrossDataSets:
+    """An arm against its baseline over several data sets.
+
+    Attributes:
+        mean: Interquartile mean of the arm's scores.
+        baseline_mean: Of the baseline's.
+        difference: mean - baseline_mean.
+        difference_interval: Stratified bootstrap of pairs, percentiles.
+        probability: That a run of the arm beats one of the baseline, both drawn at random on one data set, itself drawn
+            at random; ties count half.
+        probability_interval: Stratified bootstrap of pairs, percentiles.
+        data_sets: How many.
+        pairs: On each.
+    """
+
+    mean: float
+    baseline_mean: float
+    difference: float
+    difference_interval: Interval
+    probability: float
+    probability_interval: Interval
+    data_sets: int
+    pairs: int
+
+
+def interquartile_mean(scores: ArrayLike) -> float:
+    """Return the mean of the middle half of all scores, whatever their shape; of n, floor(n / 4) fall at either end.
+
+    Source: Agarwal et al. 2021, Deep Reinforcement Learning at the Edge of the Statistical Precipice, section 4.3.
+
+    Raises:
+        ValueError: If there is no score or one that is not finite.
+    """
+    flat = np.asarray(scores, dtype=np.float64).reshape(1, -1)
+    return float(_interquartile_means(checked_rows(flat, "scores"))[0])
+
+
+def probability_of_improvement(
+    values: ArrayLike, baseline_values: ArrayLike, *, higher_is_better: bool = True
+) -> float:
+    """Return the mean over data sets of (runs of the arm above runs of the baseline, ties half) / n^2.
+
+    All n^2 pairings of a data set count, not only those of equal seed: the question is about two runs drawn at random.
+    It is the Mann-Whitney statistic, so it says how often, not how much. Source: Agarwal et al. 2021, section 4.3.
+
+    Args:
+        values: Shape (data sets, n).
+        baseline_values: Of the same shape.
+        higher_is_better: Whether above is better.
+
+    Raises:
+        ValueError: If the shapes differ, do not have two axes or hold nothing, or a value is not finite.
+    """
+    arm, baseline = _checked(values, baseline_values)
+    return float(_wins(arm, baseline, higher_is_better).mean())
+
+
+def across_data_sets(
+    values: ArrayLike,
+    baseline_values: ArrayLike,
+    *,
+    higher_is_better: bool = True,
+    confidence: float = 0.95,
+    num_resamples: int = 9999,
+    seed: int = 0,
+) -> AcrossDataSets:
+    """Return the comparison over data sets; values[t, i] and baseline_values[t, i] are a pair on data set t.
+
+    Intervals: the quantiles (1 -+ confidence) / 2 of the statistics of resamples that draw n pairs with replacement on
+    every data set (strata), both runs of a pair together. They cover new seeds on these data sets, not new data sets.
+    Scores must be comparable across data sets: accuracies, or scores scaled to a common range.
+
+    Source: Agarwal et al. 2021, sections 4.1 and 4.3; they draw the arms' runs apart, since theirs are not paired.
+
+    Raises:
+        ValueError: As `probability_of_improvement`; if `confidence` is not inside (0, 1) or `num_resamples` is not
+            positive.
+    """
+    arm, baseline = _checked(values, baseline_values)
+    require_level(confidence, "confidence")
+    if num_resamples < 1:
+        raise ValueError(f"num_resamples must be at least 1, got {num_resamples!r}.")
+    mean, baseline_mean = interquartile_mean(arm), interquartile_mean(baseline)
+    wins = _wins(arm, baseline, higher_is_better)
+    differences, probabilities = [], []
+    generator = np.random.default_rng(seed)
+    num_sets, num_pairs = arm.shape
+    block = max(1, _COUNTS_AT_ONCE // (arm.size * num_pairs))
+    for start in range(0, num_resamples, block):
+        drawn = generator.integers(0, num_pairs, (min(block, num_resamples - start), num_sets, num_pairs))
+        resampled = [np.take_along_axis(part[None], drawn, axis=2).reshape(len(drawn), -1) for part in (arm, baseline)]
+        differences.append(_interquartile_means(resampled[0]) - _interquartile_means(resampled[1]))
+        counts = (drawn[..., None] == np.arange(num_pairs)).sum(axis=2)
+        won = np.einsum("bti,tij,btj->b", counts, wins, counts, optimize=True)
+        probabilities.append(won / (num_sets * num_pairs**2))
+    return AcrossDataSets(
+        mean=mean,
+        baseline_mean=baseline_mean,
+        difference=mean - baseline_mean,
+        difference_interval=_percentiles(np.concatenate(differences), confidence),
+        probability=float(wins.mean()),
+        probability_interval=_percentiles(np.concatenate(probabilities), confidence),
+        data_sets=num_sets,
+        pairs=num_pairs,
+    )
+
+
+def _checked(values: ArrayLike, baseline_values: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    arm, baseline = checked_rows(values, "values"), checked_rows(baseline_values, "baseline_values")
+    if arm.shape != baseline.shape:
+        raise ValueError(f"values and baseline_values must pair up, got shapes {arm.shape} and {baseline.shape}.")
+    if arm.shape[0] == 0:
+        raise ValueError("values must hold at least one data set, got none.")
+    return arm, baseline
+
+
+def _wins(arm: NDArray[np.float64], baseline: NDArray[np.float64], higher_is_better: bool) -> NDArray[np.float64]:
+    """1 where the arm's run i beats the baseline's run j on data set t, 1/2 where they tie; shape (t, i, j)."""
+    signs: NDArray[np.float64] = np.sign(arm[:, :, None] - baseline[:, None, :])
+    return 0.5 + (0.5 if higher_is_better else -0.5) * signs
+
+
+def _interquartile_means(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    from scipy import stats
+
+    return np.asarray(stats.trim_mean(rows, 0.25, axis=1), dtype=np.float64)
+
+
+def _percentiles(resampled: NDArray[np.float64], confidence: float) -> Interval:
+    low, high = np.quantile(resampled, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return Interval(float(low), float(high), "stratified percentile")

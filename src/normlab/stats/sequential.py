@@ -1,0 +1,127 @@
+"""Verdicts that stay right when one looks after every pair."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from normlab.stats.betting import fewest_pairs, log_evidence, log_threshold
+from normlab.stats.confidence_sequence import interval_so_far
+from normlab.stats.differences import require_margin
+from normlab.stats.verdict import Verdict
+
+STATES: tuple[Verdict, ...] = ("undecided", "better", "worse", "equivalent")
+"""The numbers of `states_after_each_pair`, as words."""
+
+_UNDECIDED, _BETTER, _WORSE, _EQUIVALENT = range(4)
+
+
+@dataclass(frozen=True)
+class SequentialVerdict:
+    """A verdict on the pairs so far.
+
+    The bounds are infinite while there are too few pairs: a writer of JSON, which knows no infinity, must store null.
+
+    Attributes:
+        verdict: The state.
+        difference: Mean of the differences; 0 without any.
+        low: Lower bound of the mean difference, from the confidence sequence of confidence 1 - alpha.
+        high: Upper bound.
+        pairs: Number of pairs so far.
+        decided_after: Number of pairs after which the verdict was no longer undecided; None while it is.
+        margin: Differences smaller than this were declared negligible beforehand.
+        alpha: The chance of a wrong verdict, over all looks, is this at most.
+        reason: One sentence, with the numbers that decided.
+    """
+
+    verdict: Verdict
+    difference: float
+    low: float
+    high: float
+    pairs: int
+    decided_after: int | None
+    margin: float
+    alpha: float
+    reason: str
+
+
+def sequential_verdict(
+    differences: ArrayLike, *, margin: float, alpha: float = 0.05, higher_is_better: bool = True
+) -> SequentialVerdict:
+    """Return the verdict on the differences so far, shape (n,), n >= 0, in the order in which the pairs came.
+
+    With the confidence sequence's interval after n pairs, in this order:
+
+    - *equivalent*: it lies inside (-margin, margin). This also holds for a real difference smaller than the margin.
+    - *better*, *worse*: it lies on one side of 0.
+    - *undecided* otherwise.
+
+    The chance that a wrong verdict ever comes is at most alpha: *better* or *worse* where the mean is 0, *equivalent*
+    where it lies at the margin or beyond, the wrong side of 0. A verdict once reached stays, except that *better* or
+    *worse* may become *equivalent* as the interval shrinks. Assumption and source: `confidence_sequence`.
+
+    Raises:
+        ValueError: If there is not exactly one axis, a difference is not finite, the margin is negative or alpha is
+            not inside (0, 1).
+    """
+    vector = np.asarray(differences, dtype=np.float64)
+    if vector.ndim != 1:
+        raise ValueError(f"differences must have one axis, got shape {vector.shape}.")
+    states = states_after_each_pair(vector, margin=margin, alpha=alpha)
+    decided = np.flatnonzero(states)
+    low, high = interval_so_far(vector, confidence=1.0 - alpha) if vector.size else (-np.inf, np.inf)
+    state = int(states[-1]) if vector.size else _UNDECIDED
+    if state in (_BETTER, _WORSE) and not higher_is_better:
+        state = _BETTER + _WORSE - state
+    unexplained = SequentialVerdict(
+        verdict=STATES[state],
+        difference=float(vector.mean()) if vector.size else 0.0,
+        low=low,
+        high=high,
+        pairs=vector.size,
+        decided_after=int(decided[0]) + 1 if decided.size else None,
+        margin=float(margin),
+        alpha=alpha,
+        reason="",
+    )
+    return replace(unexplained, reason=_reason(unexplained))
+
+
+def states_after_each_pair(differences: ArrayLike, *, margin: float, alpha: float = 0.05) -> NDArray[np.int64]:
+    """Return `sequential_verdict` of every beginning of the last axis of `differences`, shape (..., n).
+
+    As indices of `STATES`, for a metric where higher is better. An interval lies above m exactly where the evidence
+    for a mean above m has ever reached 2 / alpha, so no interval is computed. Raises as `sequential_verdict`.
+    """
+    require_margin(margin)
+    threshold = log_threshold(alpha)
+    rows = np.asarray(differences, dtype=np.float64)
+    above, below = (_pairs_since(log_evidence(signed), threshold) for signed in (rows, -rows))
+    over, under = (_pairs_since(log_evidence(signed, -margin), threshold) for signed in (rows, -rows))
+    # Both above and below 0 only where the interval has become empty: the side reached first stays.
+    states = np.where(above > below, _BETTER, np.where(below > above, _WORSE, _UNDECIDED))
+    return np.where((over > 0) & (under > 0) & (margin > 0.0), _EQUIVALENT, states)
+
+
+def _pairs_since(evidence: NDArray[np.float64], threshold: float) -> NDArray[np.int64]:
+    """For how many pairs, the last one included, the evidence has been known to reach the threshold."""
+    reached = np.logical_or.accumulate(evidence >= threshold, axis=-1)
+    return np.cumsum(reached, axis=-1)
+
+
+def _reason(judged: SequentialVerdict) -> str:
+    if judged.pairs < (fewest := fewest_pairs(judged.alpha)):
+        so_far = "No pair" if judged.pairs == 0 else f"{judged.pairs} pair{'s' if judged.pairs > 1 else ''}"
+        return f"{so_far} so far; at this level, no decision can come before {fewest} pairs."
+    interval = f"{100 * (1 - judged.alpha):.4g} % interval {judged.low:.3g} to {judged.high:.3g}, right at every look"
+    subject = f"The difference {judged.difference:.3g} ({interval}, {judged.pairs} pairs)"
+    side = "above" if judged.low > 0.0 else "below"
+    inside = f"inside the margin {judged.margin:.3g} stated beforehand"
+    if judged.verdict == "undecided":
+        return f"{subject} is neither told from 0 nor shown to lie {inside}."
+    if judged.verdict != "equivalent":
+        return f"{subject} lies {side} 0 with its whole interval."
+    apart = judged.low > 0.0 or judged.high < 0.0
+    return f"{subject} is there but lies {inside}." if apart else f"{subject} lies {inside}."
