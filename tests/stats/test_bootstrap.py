@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from normlab.stats.bootstrap import Interval, paired_bootstrap, paired_bootstraps
+from normlab.stats.bootstrap import Interval, paired_bootstrap, paired_bootstraps, paired_ratio_bootstrap
 
 GENERATOR = np.random.default_rng(7)
 SAMPLES = {
@@ -114,3 +114,46 @@ def test_misuse(differences: list[float], options: dict[str, float], message: st
 def test_rows_need_two_axes() -> None:
     with pytest.raises(ValueError, match="shape"):
         paired_bootstraps([1.0, 2.0])
+
+
+def test_ratio_is_scipys_with_the_same_draws() -> None:
+    # With very few pairs many resamples tie with the observed ratio, and SciPy lets rounding decide on which side.
+    for num_pairs in (10, 30):
+        baseline = GENERATOR.exponential(2.0, num_pairs)
+        arm = 0.7 * baseline + GENERATOR.exponential(1.0, num_pairs)
+        expected = stats.bootstrap(
+            (arm, baseline),
+            lambda a, b, axis: a.mean(axis=axis) / b.mean(axis=axis),
+            method="BCa",
+            n_resamples=2999,
+            paired=True,
+            vectorized=True,
+            rng=np.random.default_rng(3),
+        ).confidence_interval
+        interval = paired_ratio_bootstrap(arm, baseline, num_resamples=2999, seed=3)
+        assert interval.method == "BCa"
+        assert (interval.low, interval.high) == pytest.approx(tuple(expected), rel=1e-9)
+
+
+def test_ratio_laws_and_degenerate_cases() -> None:
+    baseline, arm = GENERATOR.exponential(2.0, 9), GENERATOR.exponential(1.0, 9)
+    interval = paired_ratio_bootstrap(arm, baseline)
+    scaled = paired_ratio_bootstrap(3.0 * arm, 0.5 * baseline)
+    assert (scaled.low, scaled.high) == pytest.approx((6.0 * interval.low, 6.0 * interval.high), rel=1e-9)
+    alike = paired_ratio_bootstrap(0.3 * baseline, baseline)
+    assert alike.method == "degenerate: all ratios equal"
+    assert (alike.low, alike.high) == pytest.approx((0.3, 0.3))
+    assert paired_ratio_bootstrap([1.0], [2.0]) == Interval(-math.inf, math.inf, "undefined with one pair")
+
+
+@pytest.mark.parametrize(
+    ("values", "baseline_values", "message"),
+    [
+        ([1.0, 2.0], [1.0, 0.0], "baseline_values must be positive"),
+        ([1.0, 2.0], [1.0], "pair up"),
+        ([1.0, math.inf], [1.0, 1.0], "values must be finite"),
+    ],
+)
+def test_ratio_misuse(values: list[float], baseline_values: list[float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        paired_ratio_bootstrap(values, baseline_values)

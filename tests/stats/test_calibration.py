@@ -8,35 +8,38 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from scipy import stats
 from statsmodels.stats.power import TTestPower
 
 from normlab.stats.bootstrap import paired_bootstraps
-from normlab.stats.verdict import Correction, judge, paired_effects
+from normlab.stats.verdict import Correction, Effect, judge, paired_effects
+from tests.stats.calibration import NOISE, Rows
+from tests.stats.calibration import in_band as _in_band
 
-Rows = NDArray[np.float64]
 STUDIES = 1500
 RESAMPLES = 499
-NOISE: dict[str, Callable[[np.random.Generator, tuple[int, int]], Rows]] = {
-    "gaussian": lambda generator, shape: generator.normal(size=shape),
-    "heavy-tailed": lambda generator, shape: generator.standard_t(3, size=shape) / math.sqrt(3),
-    "skewed": lambda generator, shape: generator.exponential(size=shape) - 1,
-    "accuracy": lambda generator, shape: (generator.binomial(100, 0.9, size=shape) / 100 - 0.9) / 0.03,
-}
 
 
 def in_band(hits: int, rate_low: float, rate_high: float | None = None, trials: int = STUDIES) -> bool:
-    """Whether `hits` is credible (99.9 %) for some true rate from `rate_low` to `rate_high`."""
-    high = rate_low if rate_high is None else rate_high
-    return bool(stats.binom.ppf(0.0005, trials, rate_low) <= hits <= stats.binom.ppf(0.9995, trials, high))
+    return _in_band(hits, rate_low, rate_high, trials=trials)
 
 
-def verdicts(values: Rows, baseline: Rows, *, margin: float = 0.0, higher_is_better: bool = True) -> Counter[str]:
+def judged(effect: Effect) -> str:
+    return judge([effect])[0].verdict
+
+
+def verdicts(
+    values: Rows,
+    baseline: Rows,
+    *,
+    margin: float = 0.0,
+    higher_is_better: bool = True,
+    decide: Callable[[Effect], str] = judged,
+) -> Counter[str]:
     effects = paired_effects(
         values, baseline, margin=margin, higher_is_better=higher_is_better, num_resamples=RESAMPLES
     )
-    return Counter(judge([effect])[0].verdict for effect in effects)
+    return Counter(decide(effect) for effect in effects)
 
 
 @pytest.mark.parametrize("num_pairs", [6, 10, 20])
@@ -148,3 +151,48 @@ def test_the_family_keeps_its_error_rate(state: str, correction: Correction, low
         judged = judge(effects[start : start + size], correction=correction)
         wrong += any(one.verdict in wanted for one in judged)
     assert in_band(wrong, low, high, trials=families)
+
+
+def by_interval_alone(effect: Effect) -> str:
+    return "undecided" if effect.ci_low <= 0 <= effect.ci_high else "better" if effect.ci_low > 0 else "worse"
+
+
+def by_sign_alone(effect: Effect) -> str:
+    return "better" if effect.difference > 0 else "worse"
+
+
+def upside_down(effect: Effect) -> str:
+    return {"better": "worse", "worse": "better"}.get(judged(effect), judged(effect))
+
+
+def by_mean_inside_margin(effect: Effect) -> str:
+    return "equivalent" if abs(effect.difference) < effect.margin else judged(effect)
+
+
+def with_wider_margin(effect: Effect) -> str:
+    return "equivalent" if effect.ci_high < 1.1 * effect.margin else judged(effect)
+
+
+def never(effect: Effect) -> str:
+    return "undecided"
+
+
+@pytest.mark.parametrize(
+    ("effect", "margin", "word", "rate_low", "rate_high", "broken"),
+    [
+        (0.0, 0.0, "better", 0.02, 0.025, by_interval_alone),
+        (0.0, 0.0, "better", 0.02, 0.025, by_sign_alone),
+        (1.0, 0.0, "better", 0.8031, 0.8031, upside_down),
+        (1.0, 0.0, "better", 0.8031, 0.8031, never),
+        (1.0, 0.0, "better", 0.8031, 0.8031, by_interval_alone),
+        (3.0, 3.0, "equivalent", 0.05, 0.05, by_mean_inside_margin),
+        (3.0, 3.0, "equivalent", 0.05, 0.05, with_wider_margin),
+    ],
+)
+def test_a_broken_verdict_leaves_the_band(
+    effect: float, margin: float, word: str, rate_low: float, rate_high: float, broken: Callable[[Effect], str]
+) -> None:
+    arm = np.random.default_rng(8).normal(effect, 1.0, (STUDIES, 10))
+    found = verdicts(arm, np.zeros_like(arm), margin=margin)
+    assert in_band(found[word], rate_low, rate_high)
+    assert not in_band(verdicts(arm, np.zeros_like(arm), margin=margin, decide=broken)[word], rate_low, rate_high)

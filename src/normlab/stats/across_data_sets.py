@@ -42,7 +42,7 @@ class AcrossDataSets:
 def interquartile_mean(scores: ArrayLike) -> float:
     """Return the mean of the middle half of all scores, whatever their shape; of n, floor(n / 4) fall at either end.
 
-    Source: Agarwal et al. 2021, Deep Reinforcement Learning at the Edge of the Statistical Precipice, section 4.3.
+    Source: Agarwal et al. 2021, Deep Reinforcement Learning at the Edge of the Statistical Precipice, section 4.
 
     Raises:
         ValueError: If there is no score or one that is not finite.
@@ -57,7 +57,7 @@ def probability_of_improvement(
     """Return the mean over data sets of (runs of the arm above runs of the baseline, ties half) / n^2.
 
     All n^2 pairings of a data set count, not only those of equal seed: the question is about two runs drawn at random.
-    It is the Mann-Whitney statistic, so it says how often, not how much. Source: Agarwal et al. 2021, section 4.3.
+    It is the Mann-Whitney statistic, so it says how often, not how much. Source: Agarwal et al. 2021, section 4.
 
     Args:
         values: Shape (data sets, n).
@@ -86,7 +86,7 @@ def across_data_sets(
     every data set (strata), both runs of a pair together. They cover new seeds on these data sets, not new data sets.
     Scores must be comparable across data sets: accuracies, or scores scaled to a common range.
 
-    Source: Agarwal et al. 2021, sections 4.1 and 4.3; they draw the arms' runs apart, since theirs are not paired.
+    Source: Agarwal et al. 2021, section 4; they draw the arms' runs apart, since theirs are not paired.
 
     Raises:
         ValueError: As `probability_of_improvement`; if `confidence` is not inside (0, 1) or `num_resamples` is not
@@ -103,12 +103,12 @@ def across_data_sets(
     num_sets, num_pairs = arm.shape
     block = max(1, _COUNTS_AT_ONCE // (arm.size * num_pairs))
     for start in range(0, num_resamples, block):
-        drawn = generator.integers(0, num_pairs, (min(block, num_resamples - start), num_sets, num_pairs))
-        resampled = [np.take_along_axis(part[None], drawn, axis=2).reshape(len(drawn), -1) for part in (arm, baseline)]
-        differences.append(_interquartile_means(resampled[0]) - _interquartile_means(resampled[1]))
-        counts = (drawn[..., None] == np.arange(num_pairs)).sum(axis=2)
-        won = np.einsum("bti,tij,btj->b", counts, wins, counts, optimize=True)
-        probabilities.append(won / (num_sets * num_pairs**2))
+        size = min(block, num_resamples - start)
+        drawn = generator.integers(0, num_pairs, (num_sets, size, num_pairs))
+        arm_means, baseline_means = (_resampled_means(part, drawn) for part in (arm, baseline))
+        differences.append(arm_means - baseline_means)
+        counts = (drawn[..., None] == np.arange(num_pairs)).sum(axis=2).astype(np.float64)  # (set, resample, pair)
+        probabilities.append(np.sum(counts @ wins * counts, axis=(0, 2)) / (num_sets * num_pairs**2))
     return AcrossDataSets(
         mean=mean,
         baseline_mean=baseline_mean,
@@ -140,6 +140,12 @@ def _interquartile_means(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     from scipy import stats
 
     return np.asarray(stats.trim_mean(rows, 0.25, axis=1), dtype=np.float64)
+
+
+def _resampled_means(part: NDArray[np.float64], drawn: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Interquartile mean of every resample; drawn[t, b] are the pairs of data set t in resample b."""
+    scores = np.take_along_axis(part[:, None, :], drawn, axis=2)
+    return _interquartile_means(scores.transpose(1, 0, 2).reshape(drawn.shape[1], -1))
 
 
 def _percentiles(resampled: NDArray[np.float64], confidence: float) -> Interval:

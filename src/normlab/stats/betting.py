@@ -35,7 +35,7 @@ def log_evidence(differences: ArrayLike, center: ArrayLike = 0.0) -> NDArray[np.
     S_(i-1) / i stands for the variance; z_i in the root bounds a bet while that is unknown or when an outlier comes.
     S does not depend on `center`, so the evidence falls as `center` rises.
 
-    Source: symmetry as a game of coins, Vovk and Wang 2024, New England J. Statistics in Data Science 2, 261-270, and
+    Source: symmetry as a game of coins, Vovk and Wang 2024, arXiv:2208.08925, and
     Ramdas, Ruf, Larsson and Koolen 2020, arXiv:2009.03167. For Gaussian differences with mean theta standard
     deviations, 1 + tanh(theta z) is the best bet (Kelly's). Ville 1939, Étude critique de la notion de collectif.
 

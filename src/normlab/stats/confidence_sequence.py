@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from normlab.stats.betting import largest_log_evidence, log_evidence, log_threshold
-from normlab.stats.differences import all_equal, checked_vector
+from normlab.stats.differences import all_equal, checked_vector, require_level
 
 _BISECTIONS = 60
 
@@ -50,6 +50,7 @@ def confidence_sequence(differences: ArrayLike, *, confidence: float = 0.95) -> 
         ValueError: If there is no difference or one that is not finite, or `confidence` is not inside (0, 1).
     """
     vector = checked_vector(differences, "differences")
+    require_level(confidence, "confidence")
     ends = np.arange(vector.size)
     threshold = log_threshold(1.0 - confidence)
     low = _lower_bounds(vector, threshold, ends)
@@ -63,6 +64,7 @@ def confidence_sequence(differences: ArrayLike, *, confidence: float = 0.95) -> 
 def interval_so_far(differences: ArrayLike, *, confidence: float = 0.95) -> tuple[float, float]:
     """Return the last interval of `confidence_sequence`, without the others: a lot sooner. Raises as it does."""
     vector = checked_vector(differences, "differences")
+    require_level(confidence, "confidence")
     end = np.array([vector.size - 1])
     threshold = log_threshold(1.0 - confidence)
     low, high = float(_lower_bounds(vector, threshold, end)[0]), -float(_lower_bounds(-vector, threshold, end)[0])
