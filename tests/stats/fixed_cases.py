@@ -89,12 +89,12 @@ def pairing_interval(noise: str, low: str, high: str) -> Hits:
 
 
 def data_sets(name: str) -> Hits:
-    """Ten pairs with correlation 0.5 on each of five data sets, the arm 0.5 deviations above: the truth is held."""
+    """Ten pairs with correlation 0.8 on each of five data sets, the arm 0.5 deviations above: the truth is held."""
     truth = 0.5 if name == "difference_interval" else stats.norm.cdf(0.5 / math.sqrt(2))
 
     def hits(procedure: Callable[..., Any], generator: np.random.Generator, studies: int) -> int:
         common, own, other = (generator.normal(size=(studies, 5, 10)) for _ in range(3))
-        arms, baselines = (math.sqrt(0.5) * (common + noise) for noise in (own, other))
+        arms, baselines = (math.sqrt(0.8) * common + math.sqrt(0.2) * noise for noise in (own, other))
         found = (
             getattr(procedure(arm + 0.5, baseline, num_resamples=499), name)
             for arm, baseline in zip(arms, baselines, strict=True)
@@ -125,23 +125,29 @@ _NULL, _POWER = mcnemar_rate(40, 0.15, 0.15), mcnemar_rate(40, 0.3, 0.05)
 _EXACT = math.floor(0.05 * 2**9) / 2**9  # what 2^10 equally likely signs can give, at most
 _R, _RATIO = ("correlation_low", "correlation_high"), ("ratio_low", "ratio_high")
 _TIMES = restricted_times
+# Where no theory gives the rate, the bounds are two standard errors around that of a longer simulation, 4,000 to
+# 40,000 studies with other seeds.
 CASES = [
     Case("McNemar, equal chances", _NULL, _NULL, outcomes(0.15, 0.15), mcnemar, 1000),
     Case("McNemar, 0.4 against 0.15 diverge, found", _POWER, _POWER, outcomes(0.3, 0.05), mcnemar, 1000),
-    Case("outcomes, interval holds the difference", 0.94, 0.97, outcome_interval, mcnemar, 1000),
+    Case("outcomes, interval holds the difference", 0.949, 0.957, outcome_interval, mcnemar, 1000),
     Case("log-rank in pairs, equal paces, 10", 0.8 * _EXACT, _EXACT, paces(1, 1, 10, "paired_p_value"), log_rank, 2000),
-    Case("log-rank in pairs, three times the pace, 20", 0.7, 0.77, paces(3, 1, 20, "paired_p_value"), log_rank, 500),
-    Case("log-rank, usual, equal paces, 20", 0.045, 0.065, paces(1, 0, 20, "p_value"), log_rank, 1000),
+    Case("log-rank in pairs, three times the pace, 20", 0.726, 0.748, paces(3, 1, 20, "paired_p_value"), log_rank, 500),
+    Case("log-rank, usual, equal paces, 20", 0.05, 0.062, paces(1, 0, 20, "p_value"), log_rank, 1000),
     Case("log-rank, usual, equal paces, pairs that share", 0.0, 0.01, paces(1, 2, 20, "p_value"), log_rank, 500),
-    Case("log-rank, usual, three times the pace, 20", 0.55, 0.63, paces(3, 1, 20, "p_value"), log_rank, 500),
-    Case("restricted mean, difference held, 20", 0.92, 0.945, time_interval("difference_interval"), _TIMES, 1000),
-    Case("restricted mean, ratio held, 20", 0.925, 0.95, time_interval("ratio_interval"), _TIMES, 1000),
-    Case("correlation held, gaussian, 10", 0.945, 0.955, pairing_interval("gaussian", *_R), pairing, 2000),
+    Case("log-rank, usual, three times the pace, 20", 0.574, 0.6, paces(3, 1, 20, "p_value"), log_rank, 500),
+    Case("restricted mean, difference held, 20", 0.922, 0.934, time_interval("difference_interval"), _TIMES, 1000),
+    Case("restricted mean, ratio held, 20", 0.925, 0.937, time_interval("ratio_interval"), _TIMES, 1000),
+    Case("correlation held, gaussian, 10", 0.945, 0.951, pairing_interval("gaussian", *_R), pairing, 2000),
     Case("variance ratio held, gaussian, 10", 0.95, 0.95, pairing_interval("gaussian", *_RATIO), pairing, 2000),
-    Case("correlation held, heavy-tailed, 10", 0.84, 0.88, pairing_interval("heavy-tailed", *_R), pairing, 2000),
-    Case("variance ratio held, heavy-tailed, 10", 0.82, 0.86, pairing_interval("heavy-tailed", *_RATIO), pairing, 2000),
-    Case("five data sets, difference held, 10", 0.925, 0.96, data_sets("difference_interval"), across_data_sets, 400),
-    Case("five data sets, probability held, 10", 0.92, 0.955, data_sets("probability_interval"), across_data_sets, 400),
+    Case("correlation held, heavy-tailed, 10", 0.838, 0.848, pairing_interval("heavy-tailed", *_R), pairing, 2000),
+    Case(
+        "variance ratio held, heavy-tailed, 10", 0.822, 0.832, pairing_interval("heavy-tailed", *_RATIO), pairing, 2000
+    ),
+    Case("five data sets, difference held, 10", 0.929, 0.945, data_sets("difference_interval"), across_data_sets, 250),
+    Case(
+        "five data sets, probability held, 10", 0.943, 0.959, data_sets("probability_interval"), across_data_sets, 250
+    ),
 ]
 
 

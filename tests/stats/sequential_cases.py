@@ -92,17 +92,19 @@ def _case(name: str, low: float, high: float, hits: Callable[..., int], studies:
     return Case(name, low, high, hits, states_after_each_pair, studies)
 
 
+# Where no theory gives the rate, the bounds are two standard errors around that of a longer simulation, 4,000 to
+# 40,000 studies with other seeds.
 CASES = [
     *(_case(f"sequential, arm against itself, {noise}", 0.0, 0.05, partial(itself, noise)) for noise in NOISE),
     _case("sequential, differences of -1 and 1", 0.0, 0.05, coin),
-    _case("sequential, skewed differences, short side", 0.10, 0.14, partial(skewed, WORSE)),
+    _case("sequential, skewed differences, short side", 0.1192, 0.1252, partial(skewed, WORSE)),
     _case("sequential, skewed differences, long side", 0.0, 0.005, partial(skewed, BETTER)),
     _case("sequential, at a margin of 1, gaussian", 0.0, 0.05, partial(at_margin, "gaussian", 1.0)),
     _case("sequential, at a margin of 3, gaussian", 0.0, 0.05, partial(at_margin, "gaussian", 3.0)),
     _case("sequential, at a margin of 1, heavy-tailed", 0.0, 0.05, partial(at_margin, "heavy-tailed", 1.0)),
-    _case("sequential, effect of 1, better by 20 pairs", 0.78, 0.84, partial(power, 1.0, 20)),
-    _case("sequential, effect of 0.5, better by 60 pairs", 0.74, 0.82, partial(power, 0.5, 60)),
-    _case("sequential, no effect, equivalent at margin 1 by 20 pairs", 0.6, 0.75, partial(equivalence, 1.0, 20)),
+    _case("sequential, effect of 1, better by 20 pairs", 0.8212, 0.8272, partial(power, 1.0, 20)),
+    _case("sequential, effect of 0.5, better by 60 pairs", 0.7714, 0.7774, partial(power, 0.5, 60)),
+    _case("sequential, no effect, equivalent at margin 1 by 20 pairs", 0.654, 0.66, partial(equivalence, 1.0, 20)),
     _case("sequential, four arms like their baseline, any called different", 0.0, 0.05, family_of_nulls),
     _case("sequential, four mixed arms in chunks of 5, any wrong", 0.0, 0.05, mixed_family),
 ]
@@ -119,6 +121,16 @@ def peeking_t_test(differences: Rows, *, margin: float, alpha: float = 0.05) -> 
     states = np.where((margin - np.abs(mean)) / error > one_sided, EQUIVALENT, states)
     states[..., :5] = 0
     return _keep_first(states)
+
+
+def gaussian_mixture(differences: Rows, *, margin: float, alpha: float = 0.05) -> States:
+    """Not broken, but made for Gaussian differences: the Bayes factor of a mean of N(0, 1) deviations, Lai's way."""
+    count = np.arange(1.0, differences.shape[-1] + 1.0)
+    mean = np.cumsum(differences, axis=-1) / count
+    variance = np.maximum(np.cumsum(differences**2, axis=-1) / count - mean**2, 1e-12)
+    ratio = mean**2 / variance
+    evidence = count / 2 * (np.log1p(ratio) - np.log1p(ratio / (1 + count))) - np.log1p(count) / 2
+    return np.where(evidence < math.log(1 / alpha), 0, np.where(mean > 0, BETTER, WORSE))
 
 
 def unsplit(differences: Rows, *, margin: float, alpha: float = 0.05) -> States:
@@ -158,6 +170,7 @@ BROKEN: list[tuple[str, Procedure]] = [
     ("sequential, arm against itself, accuracy", peeking_t_test),
     ("sequential, arm against itself, skewed", twice_the_level),
     ("sequential, differences of -1 and 1", twice_the_level),
+    ("sequential, differences of -1 and 1", gaussian_mixture),
     ("sequential, at a margin of 1, gaussian", peeking_t_test),
     ("sequential, at a margin of 1, gaussian", wide_margin),
     ("sequential, effect of 1, better by 20 pairs", turned_around),

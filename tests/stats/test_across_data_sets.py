@@ -33,11 +33,11 @@ def test_interquartile_mean_by_hand(scores: list[float], expected: float) -> Non
 @pytest.mark.parametrize(
     ("values", "baseline_values", "expected"),
     [
-        ([[2, 4]], [[1, 3]], 3 / 4),
+        ([[2, 4]], [[1, 3]], 1 / 2),  # 2 against 3 and 4 against 1
+        ([[2, 4, 6]], [[1, 3, 5]], 3 / 6),
         ([[2, 4]], [[2, 4]], 1 / 2),
-        ([[1, 1]], [[1, 2]], 1 / 4),
-        ([[2, 4], [0, 0]], [[1, 3], [5, 6]], 3 / 8),
-        ([[5]], [[1]], 1.0),
+        ([[1, 1]], [[1, 2]], 1 / 4),  # 1 against 2 and a tie
+        ([[2, 4], [0, 0]], [[1, 3], [5, 6]], 1 / 4),
     ],
 )
 def test_probability_by_hand(values: list[list[float]], baseline_values: list[list[float]], expected: float) -> None:
@@ -46,9 +46,10 @@ def test_probability_by_hand(values: list[list[float]], baseline_values: list[li
     assert probability_of_improvement(baseline_values, values) == pytest.approx(1 - expected)
 
 
-def test_probability_is_mann_whitneys() -> None:
-    each = [stats.mannwhitneyu(arm, base).statistic / 36 for arm, base in zip(ARM, BASELINE, strict=True)]
-    assert probability_of_improvement(ARM, BASELINE) == pytest.approx(np.mean(each))
+def test_probability_is_mann_whitneys_without_the_pairs_themselves() -> None:
+    all_wins = sum(stats.mannwhitneyu(arm, base).statistic for arm, base in zip(ARM, BASELINE, strict=True))
+    own_wins = np.sum(0.5 + 0.5 * np.sign(ARM - BASELINE))
+    assert probability_of_improvement(ARM, BASELINE) == pytest.approx((all_wins - own_wins) / (4 * 30))
 
 
 @pytest.mark.parametrize("confidence", [0.8, 0.95])
@@ -59,10 +60,16 @@ def test_intervals_are_quantiles_over_stratified_resamples(confidence: float, hi
     )
     drawn = np.random.default_rng(2).integers(0, 6, (4, 300, 6))
     differences, probabilities = [], []
+    sign = 1 if higher_is_better else -1
     for index in range(300):
-        arm, base = (np.stack([part[t, drawn[t, index]] for t in range(4)]) for part in (ARM, BASELINE))
+        seeds = drawn[:, index]
+        arm, base = (np.stack([part[t, seeds[t]] for t in range(4)]) for part in (ARM, BASELINE))
         differences.append(stats.trim_mean(arm.ravel(), 0.25) - stats.trim_mean(base.ravel(), 0.25))
-        probabilities.append(probability_of_improvement(arm, base, higher_is_better=higher_is_better))
+        each = [
+            [0.5 + 0.5 * sign * np.sign(arm[t, i] - base[t, j]) for i in range(6) for j in range(6)
+             if seeds[t, i] != seeds[t, j]] for t in range(4)
+        ]  # fmt: skip
+        probabilities.append(np.mean([np.mean(one) for one in each]))
     for interval, resampled in (
         (found.difference_interval, differences),
         (found.probability_interval, probabilities),
@@ -102,13 +109,20 @@ def test_pairs_that_move_together_give_a_shorter_interval() -> None:
         ([1.0, 2.0], [1.0, 2.0], {}, "shape"),
         ([[1.0, math.nan]], [[1.0, 2.0]], {}, "finite"),
         (np.zeros((0, 3)), np.zeros((0, 3)), {}, "at least one data set"),
-        ([[1.0]], [[1.0]], {"confidence": 1.0}, "confidence"),
-        ([[1.0]], [[1.0]], {"num_resamples": 0}, "num_resamples"),
+        ([[1.0]], [[1.0]], {}, "at least two pairs"),
+        ([[1.0, 2.0]], [[1.0, 3.0]], {"confidence": 1.0}, "confidence"),
+        ([[1.0, 2.0]], [[1.0, 3.0]], {"num_resamples": 0}, "num_resamples"),
     ],
 )
 def test_misuse(values: list[float], baseline_values: list[float], options: dict[str, float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         across_data_sets(values, baseline_values, **options)  # type: ignore[arg-type]
+
+
+def test_resamples_of_one_pair_only_keep_the_observed_probability() -> None:
+    found = across_data_sets([[1.0, 5.0]], [[2.0, 3.0]], num_resamples=200)
+    assert found.probability == 0.5
+    assert (found.probability_interval.low, found.probability_interval.high) == (0.5, 0.5)
 
 
 def test_no_scores() -> None:

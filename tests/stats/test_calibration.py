@@ -28,18 +28,11 @@ def judged(effect: Effect) -> str:
     return judge([effect])[0].verdict
 
 
-def verdicts(
-    values: Rows,
-    baseline: Rows,
-    *,
-    margin: float = 0.0,
-    higher_is_better: bool = True,
-    decide: Callable[[Effect], str] = judged,
-) -> Counter[str]:
+def verdicts(values: Rows, baseline: Rows, *, margin: float = 0.0, higher_is_better: bool = True) -> Counter[str]:
     effects = paired_effects(
         values, baseline, margin=margin, higher_is_better=higher_is_better, num_resamples=RESAMPLES
     )
-    return Counter(decide(effect) for effect in effects)
+    return Counter(judged(effect) for effect in effects)
 
 
 @pytest.mark.parametrize("num_pairs", [6, 10, 20])
@@ -180,19 +173,16 @@ def never(effect: Effect) -> str:
 @pytest.mark.parametrize(
     ("effect", "margin", "word", "rate_low", "rate_high", "broken"),
     [
-        (0.0, 0.0, "better", 0.02, 0.025, by_interval_alone),
-        (0.0, 0.0, "better", 0.02, 0.025, by_sign_alone),
-        (1.0, 0.0, "better", 0.8031, 0.8031, upside_down),
-        (1.0, 0.0, "better", 0.8031, 0.8031, never),
-        (1.0, 0.0, "better", 0.8031, 0.8031, by_interval_alone),
-        (3.0, 3.0, "equivalent", 0.05, 0.05, by_mean_inside_margin),
-        (3.0, 3.0, "equivalent", 0.05, 0.05, with_wider_margin),
+        (0.0, 0.0, "better", 0.02, 0.025, [by_interval_alone, by_sign_alone]),
+        (1.0, 0.0, "better", 0.8031, 0.8031, [upside_down, never, by_interval_alone]),
+        (3.0, 3.0, "equivalent", 0.05, 0.05, [by_mean_inside_margin, with_wider_margin]),
     ],
 )
 def test_a_broken_verdict_leaves_the_band(
-    effect: float, margin: float, word: str, rate_low: float, rate_high: float, broken: Callable[[Effect], str]
+    effect: float, margin: float, word: str, rate_low: float, rate_high: float, broken: list[Callable[[Effect], str]]
 ) -> None:
     arm = np.random.default_rng(8).normal(effect, 1.0, (STUDIES, 10))
-    found = verdicts(arm, np.zeros_like(arm), margin=margin)
-    assert in_band(found[word], rate_low, rate_high)
-    assert not in_band(verdicts(arm, np.zeros_like(arm), margin=margin, decide=broken)[word], rate_low, rate_high)
+    effects = paired_effects(arm, np.zeros_like(arm), margin=margin, higher_is_better=True, num_resamples=RESAMPLES)
+    assert in_band(sum(judged(one) == word for one in effects), rate_low, rate_high)
+    for decide in broken:
+        assert not in_band(sum(decide(one) == word for one in effects), rate_low, rate_high)
