@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from normlab.errors import InputError, require_known
+from normlab.errors import require_known
+from normlab.models.activations import ACTIVATIONS
+from normlab.models.counts import require_widths
+from normlab.models.initializers import INITIALIZERS
+from normlab.models.placement import PLACEMENTS, activation_at, in_order, needs_bias, norm_layer
 from normlab.norms import NORMS
 
 if TYPE_CHECKING:
@@ -13,19 +18,8 @@ if TYPE_CHECKING:
 
     from normlab.norms import Norm
 
-# The slope 0.3 is the default of keras.layers.LeakyReLU, which the notebook uses; the others have no parameter.
-ACTIVATIONS = ("relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid", "linear")
-LEAKY_RELU_SLOPE = 0.3
-INITIALIZERS = (
-    "he_normal",
-    "he_uniform",
-    "glorot_normal",
-    "glorot_uniform",
-    "lecun_normal",
-    "lecun_uniform",
-    "orthogonal",
-)
-PLACEMENTS = ("before", "after")
+__all__ = ["ACTIVATIONS", "INITIALIZERS", "PLACEMENTS", "check_mlp", "mlp"]
+
 # One layer of this width on another takes 37 GB: a larger one is a slip of the keyboard.
 MAX_WIDTH = 100_000
 
@@ -45,7 +39,8 @@ def mlp(
     """Build Flatten, then per width Dense → norm → activation, then Dense(num_outputs) that gives logits.
 
     A Dense layer directly before a norm that subtracts a mean has no bias: the norm would cancel it. A norm of weights
-    acts on the hidden Dense layers themselves.
+    acts on the hidden Dense layers themselves. A norm whose published form contains the activation takes its place
+    where it stands before it: an identity of that name follows.
 
     Args:
         norm: The norm; called once per place.
@@ -61,7 +56,7 @@ def mlp(
         placement: The norm stands `before` the activation (Ioffe and Szegedy 2015) or `after` it (the notebook).
 
     Raises:
-        InputError: For a width out of bounds or an unknown activation, initializer or placement.
+        InputError: For an option that `check_mlp` refuses, or a norm that can't serve where it stands.
     """
     check_mlp(widths=widths, activation=activation, initializer=initializer, placement=placement)
     import keras
@@ -70,31 +65,27 @@ def mlp(
     if len(input_shape) > 1:
         layers.append(keras.layers.Flatten(name="flatten"))
     if input_norm:
-        layers.append(norm(name="norm_input"))
+        layers.append(norm_layer(norm, (math.prod(input_shape),), "norm_input"))
     hidden = norm if hidden_norm else NORMS["none"]
     for depth, width in enumerate(widths):
-        use_bias = placement == "after" or not hidden.cancels_bias
-        dense = keras.layers.Dense(width, use_bias=use_bias, kernel_initializer=initializer, name=f"hidden_{depth}")
+        bias = needs_bias(hidden, placement)
+        dense = keras.layers.Dense(width, use_bias=bias, kernel_initializer=initializer, name=f"hidden_{depth}")
         layers.append(hidden.wrap(dense))
-        pair = [hidden(name=f"norm_{depth}"), _activation(activation, depth)]
-        layers.extend(pair if placement == "before" else reversed(pair))
+        placed = norm_layer(hidden, (width,), f"norm_{depth}")
+        layers += in_order(placed, activation_at(hidden, activation, f"activation_{depth}", placement), placement)
     layers.append(keras.layers.Dense(num_outputs, name="head"))
     return keras.Sequential(layers, name="mlp")
 
 
-def check_mlp(*, widths: Sequence[int], activation: str, initializer: str, placement: str) -> None:
-    """Raise `InputError` where an option of `mlp` can't be."""
-    if not widths or any(not 1 <= width <= MAX_WIDTH for width in widths):
-        rule = f"widths must hold at least one width, each from 1 to {MAX_WIDTH:,}"
-        raise InputError(rule, list(widths), "give counts such as 300,100")
+def check_mlp(
+    *,
+    widths: Sequence[int] = (300, 100),
+    activation: str = "relu",
+    initializer: str = "he_normal",
+    placement: str = "before",
+) -> None:
+    """Raise `InputError` where an option of `mlp` can't be, without importing Keras."""
+    require_widths(widths, MAX_WIDTH, "300,100")
     require_known("activation", activation, ACTIVATIONS)
     require_known("initializer", initializer, INITIALIZERS)
     require_known("placement", placement, PLACEMENTS)
-
-
-def _activation(activation: str, depth: int) -> keras.layers.Layer:
-    import keras
-
-    if activation == "leaky_relu":
-        return keras.layers.LeakyReLU(negative_slope=LEAKY_RELU_SLOPE, name=f"activation_{depth}")
-    return keras.layers.Activation(activation, name=f"activation_{depth}")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from normlab.norms.degenerate import check, check_model, needs_several_samples
+from normlab.norms.degenerate import check, check_model, fixes_mean_over_space, needs_several_samples
 from normlab.norms.norm import Norm
 from normlab.norms.of_batches import BATCH_RENORM, CENTER_ONLY, FROZEN, GHOST, NOISY, POWER, PRECISE, SCALE_ONLY
 from normlab.norms.of_keras import BATCH, GROUP, INSTANCE, LAYER, NONE, RMS
 from normlab.norms.of_samples import DYT, EVO_S0, FRN, WEIGHT, WEIGHT_STANDARDIZATION
 from normlab.norms.own import own_norm
 
-__all__ = ["NORMS", "Norm", "check", "check_model", "needs_several_samples", "own_norm"]
+__all__ = ["NORMS", "Norm", "check", "check_model", "fixes_mean_over_space", "needs_several_samples", "own_norm"]
 
 NORMS = {
     "none": NONE,

@@ -46,6 +46,17 @@ def needs_several_samples(norm: Norm) -> bool:
     return several_samples in norm.rules or several_samples_per_ghost in norm.rules
 
 
+def fixes_mean_over_space(norm: Norm, channels: int) -> bool:
+    """Return whether the mean over space of the norm's output is beta in every sample, whatever the input.
+
+    So it is where a norm subtracts the mean over space of each channel. A mean over space must then not follow
+    directly: nothing of the input would pass.
+    """
+    if several_positions in norm.rules:
+        return norm.cancels_bias
+    return spread_in_groups in norm.rules and not norm.replaces_activation and norm.options["groups"] == channels
+
+
 def several_samples(norm: Norm, shape: Shape, batch_size: int | None) -> None:
     """Moments over the batch need more than one sample."""
     if batch_size == 1:

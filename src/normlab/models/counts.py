@@ -1,0 +1,26 @@
+"""Options that count something (units, channels, layers): whole numbers inside bounds."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Sequence
+
+from normlab.errors import InputError
+
+
+def require_count(name: str, value: object, largest: int) -> None:
+    """Raise `InputError` unless the value is a whole number from 1 to `largest`."""
+    if not _is_count(value, largest):
+        raise InputError(f"{name} must be a whole number from 1 to {largest:,}", value, f"give one up to {largest:,}")
+
+
+def require_widths(widths: Sequence[object], largest: int, example: str) -> None:
+    """Raise `InputError` unless there is at least one width, each a whole number from 1 to `largest`."""
+    listed = list(widths) if isinstance(widths, Sequence) and not isinstance(widths, str) else []
+    if not listed or not all(_is_count(width, largest) for width in listed):
+        rule = f"widths must hold at least one width, each from 1 to {largest:,}"
+        raise InputError(rule, widths if not isinstance(widths, Sequence) else listed, f"give counts such as {example}")
+
+
+def _is_count(value: object, largest: int) -> bool:
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool) and 1 <= value <= largest
