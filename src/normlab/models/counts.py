@@ -13,12 +13,12 @@ def require_count(name: str, value: object, largest: int) -> None:
         raise InputError(f"{name} must be a whole number from 1 to {largest:,}", value, f"give one up to {largest:,}")
 
 
-def require_counts(name: str, values: Sequence[object], largest: int, example: str) -> None:
-    """Raise `InputError` unless the values are at least one whole number, each from 1 to `largest`."""
-    listed = list(values) if isinstance(values, Sequence) and not isinstance(values, str) else []
-    if not listed or not all(_is_count(value, largest) for value in listed):
-        rule = f"{name} must hold at least one whole number, each from 1 to {largest:,}"
-        raise InputError(rule, listed or values, f"give counts such as {example}")
+def require_widths(widths: Sequence[object], largest: int, example: str) -> None:
+    """Raise `InputError` unless there is at least one width, each a whole number from 1 to `largest`."""
+    listed = list(widths) if isinstance(widths, Sequence) and not isinstance(widths, str) else []
+    if not listed or not all(_is_count(width, largest) for width in listed):
+        rule = f"widths must hold at least one width, each from 1 to {largest:,}"
+        raise InputError(rule, widths if not isinstance(widths, Sequence) else listed, f"give counts such as {example}")
 
 
 def _is_count(value: object, largest: int) -> bool:
