@@ -115,7 +115,7 @@ def effective_rank(matrix: jax.Array) -> jax.Array:
 
 def dead_share(h: jax.Array) -> jax.Array:
     """Return the share of units (last axis) whose output is never above zero."""
-    return 1 - (_as_matrix(h) > 0).any(axis=0).astype(h.dtype).mean()
+    return (_as_matrix(h) <= 0).all(axis=0).astype(h.dtype).mean()
 
 
 def activation_of(layer: keras.Operation) -> str | None:

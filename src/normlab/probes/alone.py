@@ -8,7 +8,7 @@ import numpy as np
 
 from normlab.errors import InputError, require_known
 from normlab.train.loop import RunState, Trainer
-from normlab.train.objective import objective_for
+from normlab.train.objective import Objective, objective_for
 
 if TYPE_CHECKING:
     import keras
@@ -20,6 +20,7 @@ def alone(
     model: keras.Model,
     task: str = "classification",
     *,
+    objective: Objective | None = None,
     optimizer: keras.optimizers.Optimizer | None = None,
     batch_size: int = 32,
     divisor: float = 1.0,
@@ -31,6 +32,8 @@ def alone(
     Args:
         model: A built model with one output, (batch, outputs): logits or probabilities, or (batch, 1) for regression.
         task: `classification`, on class numbers, or `regression`.
+        objective: In place of the task's own. Whether outputs are logits or probabilities is told by the model's last
+            layer; where a subclassed model makes its layers in another order than it calls them, give it.
         optimizer: For the probe that takes a step; by default the compiled model's own, or else Keras's SGD.
         batch_size: For the probes that cut samples into batches.
         divisor: Inputs are divided by it.
@@ -46,7 +49,8 @@ def alone(
     optimizer = optimizer or getattr(model, "optimizer", None) or keras.optimizers.SGD()
     if not optimizer.built:
         optimizer.build(model.trainable_variables)
-    objective = objective_for(task, model.output_shape[-1], model)
+    # The number of outputs sets the bound of divergence, which no probe reads.
+    objective = objective or objective_for(task, 2, model)
     state = RunState(
         [variable.value for variable in model.trainable_variables],
         [variable.value for variable in model.non_trainable_variables],

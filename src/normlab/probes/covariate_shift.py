@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from normlab.errors import InputError
 from normlab.probes.inside import batch_loss, pass_through
-from normlab.probes.parameters import parameter_groups, vector
+from normlab.probes.parameters import chosen, inner, moved, norm, parameter_groups
 
 if TYPE_CHECKING:
     from normlab.probes.probe import Layers, Measured
@@ -71,16 +71,16 @@ def measure(trainer: Trainer, state: RunState, x: jax.Array, y: jax.Array) -> Me
         return batch_loss(trainer, pass_through(trainer, trainable, state.non_trainable, x), y)
 
     before = jax.grad(loss)(state.trainable)
-    moved, _ = trainer.optimizer.stateless_apply(state.optimizer, before, state.trainable)
+    stepped, _ = trainer.optimizer.stateless_apply(state.optimizer, before, state.trainable)
 
     def compared(number: jax.Array) -> tuple[jax.Array, ...]:
         mixed = [
             jnp.where(position[index] < number, new, old)
-            for index, (new, old) in enumerate(zip(moved, state.trainable, strict=True))
+            for index, (new, old) in enumerate(zip(stepped, state.trainable, strict=True))
         ]
         after = jax.grad(loss)(mixed)
-        pairs = [(vector(before, indices), vector(after, indices)) for indices in groups]
-        compare = [(jnp.linalg.norm(a - b), _cosine(a, b), jnp.linalg.norm(a)) for a, b in pairs]
+        pairs = [(chosen(before, indices), chosen(after, indices)) for indices in groups]
+        compare = [(norm(moved(a, -1.0, b)), _cosine(a, b), norm(a)) for a, b in pairs]
         return tuple(jnp.stack(column)[number] for column in zip(*compare, strict=True))
 
     # One program for all layers: what differs between them is which parameters have moved.
@@ -88,6 +88,6 @@ def measure(trainer: Trainer, state: RunState, x: jax.Array, y: jax.Array) -> Me
     return dict(zip(QUANTITIES, found, strict=True))
 
 
-def _cosine(a: jax.Array, b: jax.Array) -> jax.Array:
-    # Divided first: the product of two small norms may underflow.
-    return jnp.vdot(a / jnp.linalg.norm(a), b / jnp.linalg.norm(b))
+def _cosine(a: list[Any], b: list[Any]) -> jax.Array:
+    # One division after the other: the product of two small norms may underflow.
+    return inner(a, b) / norm(a) / norm(b)

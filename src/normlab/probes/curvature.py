@@ -1,4 +1,4 @@
-"""Curvature: the Hessian's eigenvalue of largest magnitude, by power iteration on Hessian-vector products."""
+"""Curvature: the largest and the smallest eigenvalue of the loss's Hessian, by Lanczos on Hessian-vector products."""
 
 from __future__ import annotations
 
@@ -6,20 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
-from jax.flatten_util import ravel_pytree
 
 from normlab import seeding
 from normlab.probes.inside import batch_loss, pass_through
+from normlab.probes.parameters import inner, moved, norm
 
 if TYPE_CHECKING:
     from normlab.probes.probe import Layers, Measured
     from normlab.train.loop import RunState, Trainer
 
-# Products at most, and the residual at which the iteration stops. Ours: the eigenvalue's error is of the order of the
-# residual's square, divided by the gap to the next eigenvalue.
-MAX_PRODUCTS = 100
-TOLERANCE = 1e-2
-QUANTITIES = ("eigenvalue", "residual")
+# Ours. Power iteration, the simpler method, was still 2 % off after 100 products where two eigenvalues lay 2 % apart.
+NUM_PRODUCTS = 30
+QUANTITIES = ("largest_eigenvalue", "smallest_eigenvalue", "residual")
 
 
 def layers(trainer: Trainer, x: Any) -> Layers:  # noqa: ARG001
@@ -28,14 +26,19 @@ def layers(trainer: Trainer, x: Any) -> Layers:  # noqa: ARG001
 
 
 def measure(trainer: Trainer, state: RunState, x: jax.Array, y: jax.Array, *, seed: int = 0) -> Measured:
-    """Return the Hessian's eigenvalue λ of largest magnitude, signed, over all trainable parameters, as scalars.
+    """Return the extreme eigenvalues of the Hessian H over all trainable parameters, as scalars.
 
-        eigenvalue  λ = v·Hv, with H the Hessian of this batch's loss in training mode, penalties included
-        residual    ‖Hv - λv‖ / |λ|: how far v is from an eigenvector; above 0.01 it did not converge
+        largest_eigenvalue   max of v·Hv over the unit vectors v of the Krylov space: λ_max, approached from below
+        smallest_eigenvalue  min of it: λ_min, approached from above; negative where the loss curves downwards
+        residual             ‖Hv - λv‖ / |λ| of the largest: some eigenvalue lies within residual · |λ| of it
 
-    Each iteration replaces v by Hv/‖Hv‖. Hv is the derivative of the gradient along v; H is never formed.
+    H is that of this batch's loss in training mode, penalties included. It is never formed: Hv is the derivative of the
+    gradient along v. Lanczos's recurrence writes H, on the space of v, Hv, H²v, ..., as a tridiagonal matrix.
 
-    Cost: up to 100 Hessian-vector products, each about two gradients; they stop where the residual is below 0.01.
+    Cost: 30 Hessian-vector products, each about two gradients; memory for three more sets of parameters.
+
+    Source: Lanczos 1950. Nothing is orthogonalized again: rounding then only repeats eigenvalues that are found already
+    (Paige 1980, "Accuracy and effectiveness of the Lanczos algorithm for the symmetric eigenproblem").
 
     Args:
         trainer: What is fixed while a run trains.
@@ -44,27 +47,47 @@ def measure(trainer: Trainer, state: RunState, x: jax.Array, y: jax.Array, *, se
         y: Targets, (batch,).
         seed: Of the first v, the same for all runs.
     """
-    start, unravel = ravel_pytree(state.trainable)
 
-    def loss(parameters: jax.Array) -> jax.Array:
-        return batch_loss(trainer, pass_through(trainer, unravel(parameters), state.non_trainable, x), y)
+    def loss(trainable: list[Any]) -> jax.Array:
+        return batch_loss(trainer, pass_through(trainer, trainable, state.non_trainable, x), y)
 
-    def rayleigh(v: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-        product = jax.jvp(jax.grad(loss), (start,), (v,))[1]
-        eigenvalue = jnp.vdot(v, product)
-        return product, eigenvalue, jnp.linalg.norm(product - eigenvalue * v)
+    def product(v: list[Any]) -> list[Any]:
+        return jax.jvp(jax.grad(loss), (state.trainable,), (v,))[1]
 
-    def is_unfinished(carry: tuple[Any, ...]) -> jax.Array:
-        count, _, eigenvalue, residual = carry
-        return (count < MAX_PRODUCTS) & (residual > TOLERANCE * jnp.abs(eigenvalue))
+    diagonal, beside = _tridiagonal(product, _drawn(state.trainable, seed))
+    matrix = jnp.diag(diagonal) + jnp.diag(beside[:-1], 1) + jnp.diag(beside[:-1], -1)
+    values, vectors = jnp.linalg.eigh(matrix)
+    residual = beside[-1] * jnp.abs(vectors[-1, -1]) / jnp.abs(values[-1])
+    return dict(zip(QUANTITIES, (values[-1], values[0], residual), strict=True))
 
-    def iterate(carry: tuple[Any, ...]) -> tuple[Any, ...]:
-        count, v, *_ = carry
-        product, eigenvalue, residual = rayleigh(v)
-        size = jnp.linalg.norm(product)
-        return count + 1, jnp.where(size == 0, v, product / size), eigenvalue, residual
 
-    first = jax.random.normal(seeding.key(seed, "probe", "curvature"), start.shape, start.dtype)
-    carry = (jnp.int32(0), first / jnp.linalg.norm(first), jnp.zeros_like(start[0]), jnp.full_like(start[0], jnp.inf))
-    _, _, eigenvalue, residual = jax.lax.while_loop(is_unfinished, iterate, carry)
-    return {"eigenvalue": eigenvalue, "residual": residual / jnp.abs(eigenvalue)}
+def _tridiagonal(product: Any, first: list[Any]) -> tuple[jax.Array, jax.Array]:
+    """Return diagonal and next diagonal, (NUM_PRODUCTS,) each; the last of the latter couples to what is left out."""
+
+    def step(number: jax.Array, carry: tuple[Any, ...]) -> tuple[Any, ...]:
+        before, v, coupling, diagonal, beside = carry
+        w = moved(product(v), -coupling, before)
+        here = inner(w, v)
+        w = moved(w, -here, v)
+        size = norm(w)
+        # Where the space is used up, v is zero from then on: a value that stands there already adds no new extreme.
+        is_over = (number > 0) & (coupling == 0)
+        diagonal = diagonal.at[number].set(jnp.where(is_over, diagonal[0], here))
+        return v, _unit(w), size, diagonal, beside.at[number].set(size)
+
+    start = _unit(first)
+    zeros = jnp.zeros(NUM_PRODUCTS, inner(first, first).dtype)
+    carry = ([jnp.zeros_like(one) for one in first], start, zeros[0], zeros, zeros)
+    *_, diagonal, beside = jax.lax.fori_loop(0, NUM_PRODUCTS, step, carry)
+    return diagonal, beside
+
+
+def _drawn(shapes: list[Any], seed: int) -> list[jax.Array]:
+    keys = jax.random.split(seeding.key(seed, "probe", "curvature"), len(shapes))
+    return [jax.random.normal(key, value.shape, value.dtype) for key, value in zip(keys, shapes, strict=True)]
+
+
+def _unit(v: list[Any]) -> list[Any]:
+    """Return v / ‖v‖, or zero where v is zero."""
+    size = norm(v)
+    return [one / jnp.where(size == 0, 1, size) for one in v]

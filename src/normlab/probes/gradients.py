@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from normlab.norms.moments import at_least_float32
 from normlab.probes.inside import batch_loss, no_shifts, pass_through, survey
-from normlab.probes.parameters import parameter_groups, vector
+from normlab.probes.parameters import chosen, norm, parameter_groups
 
 if TYPE_CHECKING:
     from normlab.probes.probe import Layers, Measured
@@ -43,7 +43,7 @@ def measure(trainer: Trainer, state: RunState, x: jax.Array, y: jax.Array) -> Me
     by_parameters, by_outputs = gradients(trainer, state, x, y)
     groups = parameter_groups(trainer, x).values()
     return {
-        "parameter_gradient": jnp.stack([jnp.linalg.norm(vector(by_parameters, indices)) for indices in groups]),
+        "parameter_gradient": jnp.stack([norm(chosen(by_parameters, indices)) for indices in groups]),
         "output_gradient": jnp.stack([jnp.linalg.norm(at_least_float32(g).ravel()) for g in by_outputs]),
     }
 

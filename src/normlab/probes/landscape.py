@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
-from jax.flatten_util import ravel_pytree
 
 from normlab.probes.inside import batch_loss, pass_through
+from normlab.probes.parameters import moved, norm
 
 if TYPE_CHECKING:
     from normlab.probes.probe import Layers, Measured
@@ -59,21 +59,20 @@ def along_gradient(
 
     Cost: 1 + len(steps) gradients, one after the other.
     """
-    start, unravel = ravel_pytree(state.trainable)
 
-    def loss(parameters: jax.Array) -> jax.Array:
-        return batch_loss(trainer, pass_through(trainer, unravel(parameters), state.non_trainable, x), y)
+    def loss(trainable: list[Any]) -> jax.Array:
+        return batch_loss(trainer, pass_through(trainer, trainable, state.non_trainable, x), y)
 
-    gradient = jax.grad(loss)(start)
+    gradient = jax.grad(loss)(state.trainable)
 
     def at(step: jax.Array) -> tuple[jax.Array, jax.Array]:
-        value, there = jax.value_and_grad(loss)(start - step * gradient)
-        return value, jnp.linalg.norm(gradient - there)
+        value, there = jax.value_and_grad(loss)(moved(state.trainable, -step, gradient))
+        return value, norm(moved(gradient, -1.0, there))
 
-    sizes = jnp.asarray(steps, start.dtype)
+    sizes = jnp.asarray(steps, jnp.float32)
     losses, changes = jax.lax.map(at, sizes)
     return {
         "loss": losses,
         "gradient_change": changes,
-        "smoothness": changes / (sizes * jnp.linalg.norm(gradient)),
+        "smoothness": changes / (sizes * norm(gradient)),
     }

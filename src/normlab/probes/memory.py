@@ -95,13 +95,30 @@ def saved_for_backward(loss: Any, parameters: Any, *arguments: Any) -> int:
         return jax.vjp(lambda at: loss(at, *others), own)[1]
 
     program = jax.make_jaxpr(kept)(parameters, arguments).jaxpr
-    given = set(program.invars)
-    dependent = set(given)
+    origins = _origins(program, list(program.invars))
+    return _bytes(v.aval for v in {v for v in origins if v is not None} - set(program.invars))
+
+
+def _origins(program: core.Jaxpr, arguments: list[Any]) -> list[Any]:
+    """Return which variable each output of a program comes from, looking into functions that are compiled apart.
+
+    Args:
+        program: Of JAX.
+        arguments: The origin of each of its arguments; None for a constant.
+
+    Returns:
+        Per output an argument's origin where it is passed on, the variable where it is computed from an argument, and
+        None where it depends on none.
+    """
+    origin = dict(zip(program.invars, arguments, strict=True))
     for equation in program.eqns:
-        if any(not isinstance(v, core.Literal) and v in dependent for v in equation.invars):
-            dependent.update(equation.outvars)
-    saved = {v for v in program.outvars if not isinstance(v, core.Literal) and v in dependent - given}
-    return _bytes(v.aval for v in saved)
+        inputs = [None if isinstance(v, core.Literal) else origin.get(v) for v in equation.invars]
+        if equation.primitive.name in ("jit", "pjit"):  # its name has changed between versions of JAX
+            found = _origins(equation.params["jaxpr"].jaxpr, inputs)
+        else:
+            found = [None if all(one is None for one in inputs) else v for v in equation.outvars]
+        origin.update(zip(equation.outvars, found, strict=True))
+    return [None if isinstance(v, core.Literal) else origin.get(v) for v in program.outvars]
 
 
 def _bytes(shapes: Iterable[Any]) -> int:

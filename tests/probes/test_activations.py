@@ -1,0 +1,112 @@
+"""Activations: against NumPy, and laws of percentiles, saturation, dead units and effective rank."""
+
+from __future__ import annotations
+
+import jax
+import keras
+import numpy as np
+import pytest
+
+from normlab.probes import activations
+from normlab.probes.activations import SLOPES, activation_of, effective_rank
+from normlab.probes.alone import alone
+from tests.probes.networks import BATCH, drawn, measured, plain, recurrent, samples
+
+
+def test_every_quantity_is_that_of_numpy() -> None:
+    model = plain("sigmoid")
+    x, y = samples(BATCH, 4)
+    found = measured(activations, model, x, y)
+    where = activations.layers(alone(model)[0], x)
+    assert where["mean"] == ("first", "norm", "activation", "head")
+    assert where["saturated"] == ("activation",)
+    assert "dead" not in where
+    assert {name: value.shape for name, value in found.items()} == {q: (len(names),) for q, names in where.items()}
+    kernel, bias, gamma, beta, head, head_bias = (np.asarray(v.value, np.float64) for v in model.trainable_variables)
+    h = x @ kernel + bias
+    normed = (h - h.mean(axis=0)) / np.sqrt(h.var(axis=0) + 1e-3) * gamma + beta
+    active = 1 / (1 + np.exp(-normed))
+    for place, values in enumerate((h, normed, active, active @ head + head_bias)):
+        assert found["mean"][place] == pytest.approx(values.mean(), rel=1e-5, abs=1e-6)
+        assert found["variance"][place] == pytest.approx(values.var(), rel=1e-5)
+        for percent in (15, 50, 85):
+            expected = np.percentile(values, percent)
+            assert found[f"percentile_{percent}"][place] == pytest.approx(expected, rel=1e-4, abs=1e-6)
+        sigma = np.linalg.svd(values, compute_uv=False)
+        p = sigma / sigma.sum()
+        assert found["effective_rank"][place] == pytest.approx(np.exp(-(p * np.log(p)).sum()), rel=1e-4)
+    slope = active * (1 - active)
+    assert found["saturated"][0] == pytest.approx((slope < 0.1 * 0.25).mean())
+
+
+@pytest.mark.parametrize("activation", SLOPES)
+def test_slopes_are_the_derivatives_of_kerass_activations(activation: str) -> None:
+    function = getattr(keras.activations, activation)
+    z = np.linspace(-4.05, 4.05, 28, dtype=np.float32)
+    slopes = jax.vmap(jax.grad(function))(z)
+    largest = max(float(slopes.max()), float(jax.grad(function)(0.0)))
+    np.testing.assert_allclose(SLOPES[activation](function(z)), slopes / largest, atol=1e-5)
+
+
+@pytest.mark.parametrize(("scale", "expected"), [(0.01, 0.0), (1e4, 1.0)])
+def test_small_inputs_saturate_nothing_and_huge_ones_everything(scale: float, expected: float) -> None:
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(6, activation="tanh", use_bias=False)])
+    x, y = samples(BATCH, 4)
+    assert measured(activations, model, scale * x, y)["saturated"] == [expected]
+
+
+def test_a_unit_is_dead_when_no_sample_and_no_place_turns_it_on() -> None:
+    layers = keras.layers
+    model = keras.Sequential(
+        [keras.Input((6, 6, 1)), layers.Conv2D(4, 3, name="conv"), layers.ReLU(), layers.Flatten(), layers.Dense(3)]
+    )
+    x, y = samples(BATCH, 6, 6, 1)
+    assert measured(activations, model, x, y)["dead"] == [0.0]
+    model.get_layer("conv").bias.assign([0.0, -1e3, 0.0, -1e3])
+    assert measured(activations, model, x, y)["dead"] == [0.5]
+
+
+def test_the_activation_of_a_layer_is_known_where_keras_knows_it() -> None:
+    layers = keras.layers
+    cases = {
+        "relu": [layers.ReLU(), layers.Activation("relu"), layers.Dense(2, activation="relu")],
+        "tanh": [layers.TimeDistributed(layers.Dense(2, activation="tanh")), layers.Conv1D(2, 2, activation="tanh")],
+        None: [layers.ReLU(negative_slope=0.1), layers.LSTM(2), layers.Bidirectional(layers.LSTM(2)), layers.Flatten()],
+    }
+    for expected, found in cases.items():
+        assert [activation_of(layer) for layer in found] == [expected] * len(found)
+    tensor = keras.ops.sigmoid(keras.Input((3,)))
+    assert activation_of(tensor._keras_history.operation) == "sigmoid"
+    where = activations.layers(alone(recurrent())[0], samples(2, 5, 4)[0])
+    assert where["saturated"] == ("distributed",)
+
+
+@pytest.mark.parametrize("shape", [(30, 6), (6, 30), (6, 6)])
+@pytest.mark.parametrize("rank", [1, 4, 6])
+def test_effective_rank_of_equal_singular_values_is_their_number(shape: tuple[int, int], rank: int) -> None:
+    rng = np.random.default_rng(rank)
+    left, _ = np.linalg.qr(rng.normal(size=(shape[0], 6)))
+    right, _ = np.linalg.qr(rng.normal(size=(shape[1], 6)))
+    matrix = (left[:, :rank] @ right[:, :rank].T).astype(np.float32)
+    for factor in (1.0, 1e-6, 1e6):
+        assert float(effective_rank(factor * matrix)) == pytest.approx(rank, rel=1e-4)
+
+
+def test_effective_rank_of_zeros_is_zero_and_of_a_drawn_matrix_below_its_rank() -> None:
+    assert float(effective_rank(np.zeros((5, 3), np.float32))) == 0.0
+    drawn_matrix = np.random.default_rng(0).normal(size=(20, 5)).astype(np.float32)
+    assert 1 < float(effective_rank(drawn_matrix)) < 5
+
+
+def test_batch_norm_gives_mean_beta_and_variance_gamma_squared() -> None:
+    model = keras.Sequential(
+        [keras.Input((4,)), keras.layers.Dense(5), keras.layers.BatchNormalization(epsilon=1e-6, name="norm")]
+    )
+    drawn(model)
+    norm = model.get_layer("norm")
+    norm.gamma.assign(np.full(5, 1.5))
+    norm.beta.assign(np.full(5, -0.25))
+    x, y = samples(64, 4)
+    found = measured(activations, model, x, y)
+    assert found["mean"][1] == pytest.approx(-0.25, abs=1e-5)
+    assert found["variance"][1] == pytest.approx(1.5**2, rel=1e-4)
