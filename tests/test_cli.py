@@ -12,12 +12,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from normlab.cli import replicate
+from normlab.replicate import notebook
 from normlab.report.words import sentence
 from normlab.study import execute
 from normlab.terminal import answers
 from normlab.version import __version__
-from tests.command import Finished, command
+from tests.command import Finished, command, refused
 
 ROWS = 60
 
@@ -130,14 +130,19 @@ def test_the_version_is_printed() -> None:
 def test_the_replication_ends_in_1_where_a_figure_lies_too_far(
     shift: float, status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from normlab.replicate.notebook import PUBLISHED
-
     rows: list[dict[str, Any]] = [
         {"arm": arm, **{name: value + shift + noise for name, value in figures.items()}}
-        for arm, figures in PUBLISHED.items()
+        for arm, figures in notebook.PUBLISHED.items()
         for noise in (-0.01, 0.0, 0.01)
     ]
-    monkeypatch.setattr(replicate, "run_and_show", lambda study, out: SimpleNamespace(runs=pl.DataFrame(rows)))
+    monkeypatch.setattr(notebook, "run_study", lambda study, **_: SimpleNamespace(runs=pl.DataFrame(rows)))
     ended = command("replicate", "notebook", "--seeds", "3")
     assert ended.status == status
-    assert ("not all lie" in " ".join(ended.out.split())) == bool(status)
+    assert f"notebook: {0 if status else 8} of 8 figures agree." in ended.out
+
+
+def test_replications_are_listed_and_an_unknown_one_is_refused() -> None:
+    listed = command("replicate", "--list")
+    assert listed.status == 0
+    assert listed.out.startswith("notebook ")
+    refused(command("replicate", "notebok"), "replication must be a known name", "'notebok'", "choose one of notebook")

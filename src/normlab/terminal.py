@@ -16,16 +16,16 @@ NARROWEST = 60
 
 
 @contextmanager
-def progress_bar(console: Console, num_epochs: int) -> Iterator[Callable[[Progress], None]]:
+def progress_bar(console: Console) -> Iterator[Callable[[Progress], None]]:
     """Show runs, epochs and time left while a study trains; yields what is called after every epoch of every arm.
 
     Where nobody watches (no terminal), one line per tenth of the work is printed instead.
     """
     if console.is_terminal:
-        with _live_bar(console, num_epochs) as tell:
+        with _live_bar(console) as tell:
             yield tell
     else:
-        yield _line_teller(console, num_epochs)
+        yield _line_teller(console)
 
 
 def show_result(console: Console, result: Result) -> None:
@@ -68,7 +68,7 @@ def _notes(summary: dict[str, Any]) -> list[str]:
 
 
 @contextmanager
-def _live_bar(console: Console, num_epochs: int) -> Iterator[Callable[[Progress], None]]:
+def _live_bar(console: Console) -> Iterator[Callable[[Progress], None]]:
     from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
@@ -77,14 +77,12 @@ def _live_bar(console: Console, num_epochs: int) -> Iterator[Callable[[Progress]
         task = bar.add_task("loading and compiling", total=None)
 
         def tell(now: Progress) -> None:
-            bar.update(
-                task, description=_words(now, num_epochs), total=now.run_epochs_total, completed=now.run_epochs_done
-            )
+            bar.update(task, description=_words(now), total=now.run_epochs_total, completed=now.run_epochs_done)
 
         yield tell
 
 
-def _line_teller(console: Console, num_epochs: int) -> Callable[[Progress], None]:
+def _line_teller(console: Console) -> Callable[[Progress], None]:
     told = 0
 
     def tell(now: Progress) -> None:
@@ -92,11 +90,12 @@ def _line_teller(console: Console, num_epochs: int) -> Callable[[Progress], None
         tenth = 10 * now.run_epochs_done // now.run_epochs_total
         if tenth > told:
             told = tenth
-            console.print(f"{10 * tenth} %: {_words(now, num_epochs)}", markup=False)
+            console.print(f"{10 * tenth} %: {_words(now)}", markup=False)
 
     return tell
 
 
-def _words(now: Progress, num_epochs: int) -> str:
+def _words(now: Progress) -> str:
     stage = "tuning rates" if now.stage == "tuning" else "runs to report"
+    num_epochs = now.run_epochs_total // now.runs_total
     return f"{stage}: {now.runs_done} of {now.runs_total} runs, {now.arm} epoch {now.epoch} of {num_epochs}"

@@ -35,7 +35,7 @@ INFERENCE_SAMPLES = 1000
 
 
 def measure(bench: Bench) -> pl.DataFrame:
-    """Time the arms in turns; in every round each trains and infers several times, the fastest counts; one run a device.
+    """Time the arms in turns, one run per device; of several turns in a round the fastest counts.
 
     Returns:
         One row per network (none, batch, and for inference batch folded), phase and round: network, phase (`step`,

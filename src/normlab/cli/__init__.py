@@ -11,7 +11,7 @@ from normlab.cli import listings, run, surgery
 from normlab.cli.attribute import attribute
 from normlab.cli.claims import claims
 from normlab.cli.data import app as data_app
-from normlab.cli.replicate import app as replicate_app
+from normlab.cli.replicate import replicate
 from normlab.cli.screen import complain
 from normlab.errors import InputError
 from normlab.version import __version__
@@ -29,7 +29,7 @@ app.command()(attribute)
 app.command("norms")(listings.norms)
 app.command("models")(listings.models)
 app.add_typer(data_app, name="data")
-app.add_typer(replicate_app, name="replicate")
+app.command()(replicate)
 app.command()(surgery.swap)
 app.command()(surgery.fold)
 

@@ -31,10 +31,10 @@ def attribute(
     if study == "notebook":
         from normlab.replicate.notebook import notebook_study
 
-        base = notebook_study(seeds or 10, epochs or 10, data_dir)
+        base = notebook_study(10 if seeds is None else seeds, 10 if epochs is None else epochs, data_dir)
     else:
         base = make_study(read_study_file(Path(study)) | changes)
-    with show_progress(base.epochs) as watch:
+    with show_progress() as watch:
         found, folder = run_attribution(base, out=out, watch=watch)
     write_document(render_attribution(found.as_json()), folder / "attribution.html")
     _show(found)

@@ -1,31 +1,78 @@
-"""`normlab replicate`: train what was published, and compare."""
+"""`normlab replicate`: what was published or follows from theory, beside what is measured here."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from normlab.cli.screen import DataDir, Out, new_console, run_and_show
+from normlab.cli.screen import DataDir, new_console, show_progress
+from normlab.errors import InputError, require_known
 
-app = typer.Typer(help="Train what was published and compare.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from normlab.replicate.replication import Checked, Replication
+
+ALL = "all"
 
 
-@app.command("notebook")
-def replicate_notebook(
-    seeds: Annotated[int, typer.Option(help="Runs of each arm.")] = 20,
-    epochs: Annotated[int, typer.Option(help="Epochs; the notebook's figures are after 10.", hidden=True)] = 10,
+def replicate(
+    name: Annotated[str | None, typer.Argument(help="A replication, or all.")] = None,
+    listing: Annotated[bool, typer.Option("--list", help="List the replications and leave.")] = False,
+    budget: Annotated[str, typer.Option(help="quick (minutes) or full (as published).")] = "full",
+    seeds: Annotated[int | None, typer.Option(help="Runs of each arm. Default: the replication's own.")] = None,
     data_dir: DataDir = None,
-    out: Out = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for records. Default: new ones under runs/.")] = None,
 ) -> None:
-    """Train the notebook's two networks as they were, and set measured beside published figures.
+    """Set published figures beside measured ones; exit status 0 when all of them agree, 1 otherwise."""
+    from normlab.claims.bench import SEEDS
+    from normlab.replicate.table import REPLICATIONS
 
-    Exit status 0 when every figure lies within 4 standard deviations of the published one, 1 otherwise.
-    """
-    from normlab.replicate.notebook import agreement, notebook_study, print_agreement
-
-    result = run_and_show(notebook_study(seeds, epochs, data_dir), out)
-    rows = agreement(result.runs)
-    print_agreement(new_console(), rows)
-    if not all(row.agrees for row in rows):
+    console = new_console()
+    if listing or name is None:
+        for one in REPLICATIONS.values():
+            console.print(f"{one.id:16}{one.title}", markup=False, soft_wrap=True)
+        return
+    require_known("replication", name, [*REPLICATIONS, ALL])
+    require_known("budget", budget, SEEDS)
+    chosen = list(REPLICATIONS.values()) if name == ALL else [REPLICATIONS[name]]
+    agree = []
+    for one in chosen:
+        folder = out / one.id if out is not None and name == ALL else out
+        try:
+            agree.append(_run(one, budget, seeds, data_dir, folder))
+        except InputError as error:
+            if name != ALL:
+                raise
+            console.print(f"{one.id}: not run: {error}", markup=False, soft_wrap=True)
+            agree.append(False)
+    if not all(agree):
         raise typer.Exit(1)
+
+
+def _run(one: Replication, budget: str, seeds: int | None, data_dir: Path | None, out: Path | None) -> bool:
+    from normlab.replicate.replication import Setting
+
+    with show_progress() as watch:
+        figures = one.run(Setting(budget, data_dir, seeds, out, watch))  # type: ignore[arg-type]
+    _show(one, figures)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        content = {"id": one.id, "source": one.source, "figures": [vars(figure) for figure in figures]}
+        (out / "replication.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    return all(figure.agrees for figure in figures)
+
+
+def _show(one: Replication, figures: list[Checked]) -> None:
+    from rich.table import Table
+
+    table = Table("figure", "expected", "measured", "tolerance", "", title=f"{one.id}: {one.title}")
+    for row in figures:
+        word = "agrees" if row.agrees else "DIFFERS"
+        style = "" if row.agrees else "bold red"
+        table.add_row(row.what, row.expected, row.measured, row.tolerance, word, style=style)
+    console = new_console()
+    console.print(table)
+    agreeing = sum(row.agrees for row in figures)
+    console.print(f"{one.id}: {agreeing} of {len(figures)} figures agree. Source: {one.source}.", markup=False)

@@ -33,14 +33,14 @@ def run_and_show(study: Study, out: Path | None) -> Result:
     from normlab.compare import run_study
     from normlab.terminal import show_result
 
-    with show_progress(study.epochs) as watch:
+    with show_progress() as watch:
         result = run_study(study, out=out, watch=watch)
     show_result(new_console(), result)
     return result
 
 
 @contextmanager
-def show_progress(num_epochs: int) -> Iterator[Callable[[Progress], None]]:
+def show_progress() -> Iterator[Callable[[Progress], None]]:
     """Show how far a study is while the block runs; yields what is called after every epoch of every arm.
 
     Ctrl-C inside the block ends the command in status 130, after a line that says what was kept.
@@ -48,7 +48,7 @@ def show_progress(num_epochs: int) -> Iterator[Callable[[Progress], None]]:
     from normlab.terminal import progress_bar
 
     try:
-        with progress_bar(new_console(stderr=True), num_epochs) as watch:
+        with progress_bar(new_console(stderr=True)) as watch:
             yield watch
     except KeyboardInterrupt as interrupt:
         # Typer would end here without a word, and with it the count of complete runs.
