@@ -21,7 +21,7 @@ def _planted(more: float, spread: float = 0.002) -> pl.DataFrame:
         for order, cost in costs.items():
             for seed in range(NUM_SEEDS):
                 extra = more if (arm, order) == ("batch", "sorted") else 0.0
-                error = 0.1 + cost + extra + spread * rng.normal()
+                error = (0.1 if arm == "batch" else 0.2) + cost + extra + spread * rng.normal()
                 rows += [(arm, order, seed, "error", error), (arm, order, seed, "rate", 0.1)]
                 if arm == "batch":
                     rows.append((arm, order, seed, "recomputed_error", error))
