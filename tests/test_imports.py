@@ -25,7 +25,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
 }
 ALLOWED["surgery"] = ("data", "norms", "seeding", *BASE)
 ALLOWED["train"] = ("models", "data", "norms", "seeding", *BASE)
-ALLOWED["probes"] = ALLOWED["train"]
+ALLOWED["probes"] = ("train", *ALLOWED["train"])
 ALLOWED["study"] = ("train", "probes", "stats", *ALLOWED["train"])
 ALLOWED["report"] = ("study", *ALLOWED["study"])
 ALLOWED["claims"] = ("study", "surgery", *ALLOWED["study"])

@@ -50,10 +50,10 @@ def test_on_a_quadratic_of_few_parameters_they_are_exact_with_their_signs(sign: 
 
 
 def test_a_space_that_is_used_up_adds_no_eigenvalue() -> None:
-    """H = -2 I: after one product nothing is left, and 0 is no eigenvalue."""
-    x = np.eye(2, dtype=np.float32) * np.sqrt(2, dtype=np.float32)
+    """One parameter, H = -2: after one product nothing is left, and 0 is no eigenvalue."""
+    x = np.ones((2, 1), np.float32)
     downwards = Objective("downwards", lambda outputs, targets: (-(outputs[:, 0] ** 2), targets), 1.0)
-    found = measured(curvature, quadratic(x, x[0], np.ones(2)), x, x[0], objective=downwards)
+    found = measured(curvature, quadratic(x, x[:, 0], np.ones(1)), x, x[:, 0], objective=downwards)
     assert found["largest_eigenvalue"] == pytest.approx(-2.0, rel=1e-5)
     assert found["smallest_eigenvalue"] == pytest.approx(-2.0, rel=1e-5)
 
