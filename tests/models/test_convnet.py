@@ -34,16 +34,13 @@ LAYERS: dict[str, tuple[str, dict[str, Any], tuple[int, ...], list[str]]] = {
         "none",
         {},
         (8, 8),
-        "channel stage_0_conv_0 stage_0_norm_0 stage_0_activation_0 stage_0_conv_1 stage_0_norm_1 stage_0_activation_1 "
-        "stage_1_pool stage_1_conv_0 stage_1_norm_0 stage_1_activation_0 stage_1_conv_1 stage_1_norm_1 "
-        "stage_1_activation_1 mean_over_space head".split(),
+        ["channel", "stage_0_conv_0", "stage_0_norm_0", "stage_0_activation_0", "stage_0_conv_1", "stage_0_norm_1", "stage_0_activation_1", "stage_1_pool", "stage_1_conv_0", "stage_1_norm_0", "stage_1_activation_0", "stage_1_conv_1", "stage_1_norm_1", "stage_1_activation_1", "mean_over_space", "head"],
     ),
     "after, with channels": (
         "batch",
         {"placement": "after", "convs_per_stage": 1},
         (8, 8, 3),
-        "stage_0_conv_0 stage_0_activation_0 stage_0_norm_0 stage_1_pool stage_1_conv_0 stage_1_activation_0 "
-        "stage_1_norm_0 mean_over_space head".split(),
+        ["stage_0_conv_0", "stage_0_activation_0", "stage_0_norm_0", "stage_1_pool", "stage_1_conv_0", "stage_1_activation_0", "stage_1_norm_0", "mean_over_space", "head"],
     ),
 }
 
@@ -78,7 +75,11 @@ def test_the_numbers_of_parameters_are_those_counted_by_hand() -> None:
     channels = [3, 32, 32, 64, 64, 128, 128]
     kernels = sum(9 * before * after for before, after in zip(channels, channels[1:], strict=False))
     units, head = sum(channels[1:]), 128 * 10 + 10
-    expected = {"none": kernels + units + head, "batch": kernels + 2 * units + head, "layer": kernels + 3 * units + head}
+    expected = {
+        "none": kernels + units + head,
+        "batch": kernels + 2 * units + head,
+        "layer": kernels + 3 * units + head,
+    }
     for name, trained in expected.items():
         model = convnet(NORMS[name], (32, 32, 3), 10)
         assert count(model.trainable_variables) == trained
