@@ -42,11 +42,11 @@ class Blueprint:
         object.__setattr__(self, "paths", paths)
 
     def describe(self) -> dict[str, tuple[tuple[int, ...], str]]:
-        """Return shape and initializer of every trainable variable by path: what decides whether two arms share it."""
-        return {
-            self.paths[id(v)]: (tuple(v.shape), describe_initializer(self.initializers.get(id(v))))
-            for v in self.model.trainable_variables
-        }
+        """Return shape and start of every trainable variable by path: what decides whether two arms share it.
+
+        The start is an initializer, or a hash of the values given.
+        """
+        return {self.paths[id(v)]: (tuple(v.shape), self._start(v)) for v in self.model.trainable_variables}
 
     def digest(self) -> str:
         """Return a sha256 of the network: every layer's class and settings, a user's layer's source; values given."""
@@ -60,6 +60,11 @@ class Blueprint:
             if id(variable) not in self.initializers and not is_generator_state(variable):
                 sha.update(np.asarray(variable.value).tobytes())
         return sha.hexdigest()
+
+    def _start(self, variable: Any) -> str:
+        if id(variable) in self.initializers:
+            return describe_initializer(self.initializers[id(variable)])
+        return hashlib.sha256(np.asarray(variable.value).tobytes()).hexdigest()
 
 
 def blueprint(build: Callable[[], keras.Model]) -> Blueprint:
