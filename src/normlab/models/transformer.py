@@ -77,6 +77,7 @@ def transformer(
     )
     tokens, features = _token_shape(input_shape, patch)
     check(norm, (tokens, dim))
+    _require_a_mean(norm, dim)
     import keras
 
     from normlab.models.positions import LearnedPositions
@@ -138,6 +139,18 @@ def _token_shape(input_shape: Sequence[int], patch: int) -> tuple[int, int]:
             f"try {divisor} or one of its divisors, or 0 for rows",
         )
     return rows * columns // patch**2, patch**2 * math.prod(channels)
+
+
+def _require_a_mean(norm: Norm, dim: int) -> None:
+    """Raise `InputError` if the norm leaves nothing to the mean over tokens that follows the last of them."""
+    one_channel_a_group = norm.options.get("groups") == dim and not norm.replaces_activation
+    if (norm.cancels_bias and not norm.couples_samples) or one_channel_a_group:
+        raise InputError(
+            "the last norm of a transformer must not subtract each sample's mean over its tokens: their mean is the "
+            "output, and would be beta whatever the input",
+            f"the norm {norm.name} over {dim} channels" if not one_channel_a_group else f"{dim} groups of one channel",
+            "choose a norm over channels, such as layer" if not one_channel_a_group else "choose fewer groups",
+        )
 
 
 def _patches(images: Any, patch: int) -> Any:
