@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import jax
 import keras
 import numpy as np
 import pytest
@@ -45,16 +44,7 @@ def test_without_a_norm_it_is_keras_own_layer(cell: str) -> None:
         variable.assign(np.random.default_rng(1).normal(size=variable.shape))
     kernel, hidden, bias = (values_of(rnn)[name] for name in ("input/kernel", "hidden/kernel", "bias"))
     own.set_weights([kernel, hidden, np.stack([bias, np.zeros_like(bias)]) if cell == "gru" else bias])
-
-    def squares(x: Any, layer: Any) -> Any:
-        outputs = layer(x)
-        return (outputs**2).sum(), outputs
-
-    (to_ours, ours), (to_own, theirs) = (
-        jax.jit(jax.grad(lambda x, layer=layer: squares(x, layer), has_aux=True))(X) for layer in (rnn, own)
-    )
-    np.testing.assert_allclose(ours, theirs, atol=1e-5)
-    np.testing.assert_allclose(to_ours, to_own, atol=1e-5)
+    np.testing.assert_allclose(rnn(X), own(X), atol=1e-5)
 
 
 CASES = [(cell, statistics, "both") for cell in CELLS for statistics in ("shared", "per-step")]

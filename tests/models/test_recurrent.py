@@ -14,7 +14,7 @@ import pytest
 from normlab.errors import InputError
 from normlab.models.recurrent import check_recurrent, recurrent
 from normlab.models.transformer import check_transformer, transformer
-from normlab.norms import NORMS
+from normlab.norms import NORMS, Norm
 from normlab.train.blueprint import blueprint, shared_paths
 from tests.models.learning import learned
 
@@ -34,16 +34,19 @@ HEAD = {"recurrent/head/kernel", "recurrent/head/bias"}
     ],
 )
 def test_the_norm_stands_where_asked_for(where: str, cell: str, places: list[str]) -> None:
-    model, weights = (
-        blueprint(lambda n=n: recurrent(NORMS[n], (8, 8), 3, units=4, where=where, cell=cell)).model
-        for n in ("batch", "weight")
-    )
+    model = blueprint(lambda: recurrent(NORMS["batch"], (8, 8), 3, units=4, where=where, cell=cell)).model
     norms = [x for x in model._flatten_layers() if isinstance(x, keras.layers.BatchNormalization)]
     assert sorted(x.name for x in norms) == places
     gates = {"simple": 1, "gru": 3, "lstm": 4}[cell]
     assert {x.name: x.gamma.shape[0] for x in norms} == {p: 4 if p == "norm_cell" else 4 * gates for p in places}
-    gains = [v.path for v in weights.variables if v.name == "gain"]
-    assert gains == [f"recurrent/rnn/{p}/gain" for p in ("input", "hidden") if where in (p, "both")]
+
+
+@pytest.mark.parametrize(
+    ("where", "places"), [("input", ["input"]), ("hidden", ["hidden"]), ("both", ["input", "hidden"])]
+)
+def test_a_norm_of_weights_acts_where_asked_for(where: str, places: list[str]) -> None:
+    model = blueprint(lambda: recurrent(NORMS["weight"], (8, 8), 3, units=8, where=where)).model
+    assert [v.path for v in model.variables if v.name == "gain"] == [f"recurrent/rnn/{p}/gain" for p in places]
 
 
 def test_an_image_is_read_row_by_row_with_its_channels_side_by_side() -> None:
@@ -141,6 +144,32 @@ def test_it_learns_digits_with_every_norm_that_suits_it(norm: str) -> None:
     outcome = learned(norm, lambda chosen: recurrent(chosen, (8, 8), 10, units=24))
     assert all(outcome.moved.values()), outcome.moved
     assert outcome.accuracy > 0.75
+
+
+class Two(keras.layers.Layer):
+    """A norm of one's own that is made of others."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.inner = [keras.layers.LayerNormalization(name="first"), keras.layers.BatchNormalization(name="second")]
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        for layer in self.inner:
+            layer.build(input_shape)
+
+    def call(self, x: Any, training: bool | None = None) -> Any:
+        return self.inner[1](self.inner[0](x), training=training)
+
+
+@pytest.mark.parametrize("statistics", ["shared", "per-step"])
+def test_a_norm_of_ones_own_is_carried_through_time(statistics: str) -> None:
+    norm = Norm(name="two", build=Two, cancels_bias=True, formula="y", source="here", couples_samples=True)
+    model = recurrent(norm, (5, 8), 2, units=4, cell="simple", statistics=statistics)
+    model(np.random.default_rng(0).normal(size=(6, 5, 8)).astype(np.float32), training=True)
+    moved = {v.path.removeprefix("recurrent/rnn/"): v.value for v in model.non_trainable_variables}
+    start = "norm_input/moving_variance_per_step" if statistics == "per-step" else "norm_input/second/moving_variance"
+    assert moved[start].shape == ((5, 4) if statistics == "per-step" else (4,))
+    assert (np.abs(np.asarray(moved[start]) - 1) > 1e-5).all()
 
 
 def test_it_learns_digits_as_cooijmans_et_al_set_it_up() -> None:

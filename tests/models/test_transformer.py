@@ -6,7 +6,6 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-import jax
 import keras
 import numpy as np
 import pytest
@@ -18,7 +17,7 @@ from normlab.norms import NORMS
 from normlab.train.blueprint import blueprint, shared_paths
 from tests.models.learning import learned
 
-REFUSED = {"instance": "must not subtract each sample's mean over its tokens"}
+REFUSED = ("instance",)
 SMALL = {"dim": 16, "depth": 1}
 X = np.random.default_rng(0).normal(size=(5, 4, 6, 2)).astype(np.float32)
 REFERENCE_OPTIONS = {"dim": 6, "depth": 2, "heads": 3}
@@ -31,7 +30,7 @@ def test_the_network_is_its_formula(order: str, patch: int) -> None:
     for variable in model.trainable_variables:
         variable.assign(draw.normal(size=variable.shape))
     expected = _reference({v.path: np.asarray(v.value, np.float64) for v in model.variables}, order, patch)
-    np.testing.assert_allclose(jax.jit(lambda x: model(x, training=True))(X), expected, atol=2e-4, rtol=1e-4)
+    np.testing.assert_allclose(model(X, training=True), expected, atol=2e-4, rtol=1e-4)
 
 
 def test_layers_stand_in_the_order_asked_for() -> None:
@@ -52,22 +51,14 @@ def test_layers_stand_in_the_order_asked_for() -> None:
 @pytest.mark.parametrize("order", ["pre", "post"])
 @pytest.mark.parametrize(("norm", "is_cancelled"), [("batch", True), ("center-only", True), ("layer", False)])
 def test_a_bias_is_left_out_exactly_where_the_norms_would_cancel_it(norm: str, is_cancelled: bool, order: str) -> None:
-    def last(model: Any) -> Any:
-        return model.get_layer("mlp_0_out")
-
     usual = transformer(NORMS[norm], (8, 8), 3, **SMALL, order=order)
-    assert last(usual).use_bias != is_cancelled
+    assert usual.get_layer("mlp_0_out").use_bias != is_cancelled
     with_bias = transformer(dataclasses.replace(NORMS[norm], cancels_bias=False), (8, 8), 3, **SMALL, order=order)
     x = np.random.default_rng(0).normal(size=(7, 8, 8)).astype(np.float32)
-    index = next(i for i, v in enumerate(with_bias.trainable_variables) if v is last(with_bias).bias)
-
-    def loss(trainable: Any) -> Any:
-        moving = [v.value for v in with_bias.non_trainable_variables]
-        return (with_bias.stateless_call(trainable, moving, x, training=True)[0][:, 0] ** 2).sum()
-
-    gradients = jax.jit(jax.grad(loss))([v.value for v in with_bias.trainable_variables])
-    largest = max(float(np.abs(gradient).max()) for gradient in gradients)
-    assert (np.abs(np.asarray(gradients[index])).max() < 1e-5 * largest) == is_cancelled
+    before = np.asarray(with_bias(x, training=True))
+    with_bias.get_layer("mlp_0_out").bias.assign(np.random.default_rng(1).normal(size=16))
+    change = np.abs(np.asarray(with_bias(x, training=True)) - before).max()
+    assert (change < 1e-5 * np.abs(before).max()) == is_cancelled
 
 
 @pytest.mark.parametrize("norm", [name for name in NORMS if name not in REFUSED])
@@ -135,10 +126,15 @@ def test_wrong_options_are_refused(options: dict[str, Any], message: str) -> Non
         ("none", (8,), {}, r"must get images .* got samples of shape \(8,\); choose data .* or the network mlp"),
         ("none", (8, 8), {"patch": 3}, r"patch must divide .*got patches of 3 and 8 x 8; try 8 or one of its divisors"),
         ("none", (10, 4, 1), {}, r"got patches of 4 and 10 x 4; try 2 or"),
-        ("instance", (8, 8), {}, r"must not subtract each sample's mean over its tokens.*choose a norm over channels"),
+        (
+            "instance",
+            (8, 8),
+            {},
+            r"mean over a sample's tokens must depend .* got instance norm, .*; choose a norm",
+        ),
         ("instance", (8, 8), {"patch": 8}, r"instance norm needs spatial axes"),
         ("frn", (8, 8), {"patch": 8}, r"frn norm needs spatial axes"),
-        ("group", (8, 8), {"dim": 4}, r"mean over its tokens.*got 4 groups of one channel; choose fewer groups"),
+        ("group", (8, 8), {"dim": 4}, r"got group norm with 4 groups of one channel, .*; choose fewer groups"),
         ("group", (8, 8), {"dim": 6, "heads": 1}, r"groups must divide the number of channels, got 4 groups and 6"),
     ],
 )
@@ -147,7 +143,7 @@ def test_what_can_not_serve_is_refused(norm: str, shape: Any, options: dict[str,
         transformer(NORMS[norm], shape, 2, **options)
 
 
-@pytest.mark.parametrize("norm", list(NORMS))
+@pytest.mark.parametrize("norm", [name for name in NORMS if not NORMS[name].couples_samples])
 def test_a_norm_is_refused_exactly_if_it_leaves_nothing_to_the_mean_over_tokens(norm: str) -> None:
     """What the last norm gives, averaged over the tokens, must depend on the sample."""
     x = np.random.default_rng(0).normal(size=(6, 4, 16)).astype(np.float32)
