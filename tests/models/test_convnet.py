@@ -78,7 +78,11 @@ def test_the_numbers_of_parameters_are_those_counted_by_hand() -> None:
     channels = [3, 32, 32, 64, 64, 128, 128]
     kernels = sum(9 * before * after for before, after in zip(channels, channels[1:], strict=False))
     units, head = sum(channels[1:]), 128 * 10 + 10
-    expected = {"none": kernels + units + head, "batch": kernels + 2 * units + head, "layer": kernels + 3 * units + head}
+    expected = {
+        "none": kernels + units + head,
+        "batch": kernels + 2 * units + head,
+        "layer": kernels + 3 * units + head,
+    }
     for name, trained in expected.items():
         model = convnet(NORMS[name], (32, 32, 3), 10)
         assert count(model.trainable_variables) == trained
