@@ -88,10 +88,11 @@ def set_up(
     from normlab.train.blueprint import shared_paths
     from normlab.train.devices import run_mesh
     from normlab.train.initial import InitialValues
+    from normlab.train.layouts import choose_layout, new_population
     from normlab.train.loop import Trainer
     from normlab.train.objective import objective_for
     from normlab.train.optimizers import OPTIMIZERS
-    from normlab.train.population import Population, choose_layout, place
+    from normlab.train.population import place
     from normlab.train.schedules import schedule_for
 
     mesh = run_mesh()
@@ -112,7 +113,7 @@ def set_up(
         trainer = Trainer(
             model, optimizer, objective, study.batch_size, dataset.divisor, schedule, augmentation, recomputes
         )
-        return Population(plans[arm.name], trainer, data, chunk_runs, values, layout)
+        return new_population(plans[arm.name], trainer, data, chunk_runs, values, layout)
 
     first = study.baseline
     if recorded:
@@ -121,6 +122,7 @@ def set_up(
         baseline, seconds = choose_layout(lambda layout: population(first, layout))
     others = {arm.name: population(arm, baseline.layout) for arm in study.arms[1:]}
     shared = shared_paths(list(plans.values()))
+    chunk_runs = min(chunk_runs, baseline.capacity)
     return Laboratory({first.name: baseline, **others}, shared, chunk_runs, baseline.layout, seconds)
 
 
