@@ -33,6 +33,7 @@ def _planted(gains: dict[int, float], spread: float = 0.0005, gap: float = 0.0) 
         ({2: 0.02, 32: 0.03}, "supported", ""),
         ({2: 0.0, 32: 0.03}, "supported", ""),  # as good as without, to within the margin
         ({2: -0.05, 32: -0.02}, "refuted", ""),
+        ({2: -0.05, 32: 0.005}, "refuted", ""),
         ({2: -0.05, 32: 0.03}, "conditional", "on the batch size: it copes with 32, fails at 2"),
         (
             {2: -0.05, 8: 0.005, 32: 0.03},

@@ -53,13 +53,13 @@ def test_the_drawing_shows_both_modes() -> None:
 def _with(bench: Bench, norm: str, monkeypatch: pytest.MonkeyPatch) -> pl.DataFrame:
     """Measure another norm in batch norm's place."""
     network = redundant_bias._Network
+    monkeypatch.setattr(redundant_bias, "BATCHES_SEEN", (0, 500, 3000))
     monkeypatch.setattr(redundant_bias, "SEEDS", 1)
     monkeypatch.setattr(redundant_bias, "_Network", lambda bench, arm: network(bench, norm if arm == "batch" else arm))
     return CLAIM.measure(bench)
 
 
 def test_batch_norm_cancels_a_bias_and_the_running_mean_follows(tiny: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redundant_bias, "BATCHES_SEEN", (0, 500, 3000))
     evidence = _with(tiny, "batch", monkeypatch)
     finding = CLAIM.judge(evidence)
     assert finding.verdict == "conditional"

@@ -56,6 +56,7 @@ def test_the_drawing_leaves_compiling_out() -> None:
 def test_every_network_is_timed_in_every_round(tiny: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(claim, "ROUNDS", {"quick": 3})
     monkeypatch.setattr(claim, "STEPS", 4)
+    monkeypatch.setattr(claim, "TURNS", 2)
     evidence = CLAIM.measure(tiny)
     assert (evidence["seconds"] > 0).all()
     counts = dict(evidence.group_by("phase").len().iter_rows())

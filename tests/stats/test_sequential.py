@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from normlab.stats.betting import log_evidence
 from normlab.stats.confidence_sequence import confidence_sequence
 from normlab.stats.sequential import STATES, sequential_verdict, states_after_each_pair
 
@@ -66,12 +67,16 @@ def test_states_are_those_of_the_intervals(shift: float, margin: float, alpha: f
     assert judged.decided_after == (decided[0] if decided else None)
 
 
-def test_a_verdict_stays_whatever_comes_later() -> None:
-    differences = np.concatenate([2.0 + 0.5 * NOISE[:12], -5.0 + NOISE[12:]])
+@pytest.mark.parametrize(("side", "word"), [(1.0, "better"), (-1.0, "worse")])
+def test_a_verdict_stays_whatever_comes_later(side: float, word: str) -> None:
+    # The later pairs rule out every mean on the first side: the interval is empty, and the first verdict is kept.
+    later = GENERATOR.normal(-5.0, 1.0, 150)
+    differences = side * np.concatenate([2.0 + 0.5 * NOISE[:12], later])
+    assert log_evidence(-side * differences).max() > math.log(40)
     states = states_after_each_pair(differences, margin=0.0)
-    first = int(np.argmax(states))
-    assert first < 12
-    assert [STATES[state] for state in states[first:]] == ["better"] * (40 - first)
+    first = int(np.argmax(states > 0))
+    assert 5 <= first < 12
+    assert [STATES[state] for state in states[first:]] == [word] * (162 - first)
     assert sequential_verdict(differences, margin=0.0).decided_after == first + 1
 
 

@@ -68,7 +68,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         {"model": "function", "arms": ["none", {"norm": "batch", "widths": [3]}]},
         r"got widths in an arm; choose among norm, name, momentum",
     ),
-    "no width": ({"network": {"widths": []}}, r"widths must hold at least one whole number, .* got \[\]"),
+    "no width": ({"network": {"widths": []}}, r"widths must hold at least one width, .* got \[\]"),
     "width of zero": ({"network": {"widths": [8, 0]}}, r"each from 1 to 100,000, got \[8, 0\]"),
     "width beyond memory": ({"network": {"widths": [10**20]}}, r"each from 1 to 100,000, got \[1000000"),
     "rate of zero": ({"rates": 0}, r"every rate must be a positive number .* got 0\.0; give rates such as"),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 SIZES: dict[Budget, tuple[int, ...]] = {"quick": (2, 8, 32, 128), "full": (2, 4, 8, 32, 128, 512)}
 # Samples that a run sees at most, so that batches of two end in time: a step of two costs nearly one of 128.
-SAMPLES: dict[Budget, int] = {"quick": 8192, "full": 57_344}
+SAMPLES: dict[Budget, int] = {"quick": 8192, "full": 32_768}
 # Two seeds times seven rates about fill the program that then trains the seeds.
 TUNING_SEEDS: dict[Budget, int] = {"quick": 2, "full": 3}
 # The default margin of a study: half a point of accuracy (or of a standardized target's variance).
@@ -58,16 +58,18 @@ def plan(bench: Bench) -> tuple[list[int], int, int]:
     An epoch takes as many samples as the largest size divides, so that no size has a shorter last batch.
     """
     count = len(bench.dataset.train)
+    most = SAMPLES[bench.budget]
     sizes = [size for size in SIZES[bench.budget] if 2 * size <= count]
-    samples = count // sizes[-1] * sizes[-1]
-    return sizes, samples, max(1, min(bench.epochs, round(SAMPLES[bench.budget] / samples)))
+    samples = min(count, most) // sizes[-1] * sizes[-1]
+    return sizes, samples, max(1, min(bench.epochs, round(most / samples)))
 
 
 def judge(evidence: pl.DataFrame) -> Finding:
     """Judge the test error, batch minus none, at every size, with Holm's correction over the sizes.
 
     Batch norm copes with a size if its error is lower or equivalent there, and fails if it is higher. Supported: it
-    copes with every size; refuted: it fails at every size; conditional: it copes with one and fails at another.
+    copes with every size; refuted: it fails at one and is not shown to cope with any; conditional: it copes with one
+    and fails at another.
     """
     sizes = sorted(evidence["batch_size"].unique())
     plain = {size: _errors(evidence, "none", size, "running") for size in sizes}
@@ -88,8 +90,8 @@ def judge(evidence: pl.DataFrame) -> Finding:
         conditions=conditions + (f"; undecided at {_listed(open_sizes)}" if open_sizes else "")
         if verdict == "conditional"
         else "",
-        would_change="An error above that of the network without a norm at one batch size would show that it does not "
-        "cope with every size; one lower or equivalent at every size would support it.",
+        would_change="An error above that of the network without a norm at one batch size speaks against it; one lower "
+        "or equivalent at every size would support it.",
         p_value=p_value,
         details={str(size): _details(evidence, size, judged[size]) for size in sizes},
     )
@@ -156,11 +158,12 @@ def _errors(evidence: pl.DataFrame, arm: str, size: int, statistics: str) -> np.
 
 
 def _verdict(judged: dict[int, Judged], copes: list[int], fails: list[int]) -> tuple[Verdict, float | None]:
-    """Return the verdict, and the largest corrected p-value among those that it needs."""
-    if copes and fails:
-        return "conditional", max(min(_p_value(judged[size]) for size in part) for part in (copes, fails))
-    if len(copes) == len(judged) or len(fails) == len(judged):
-        return ("supported" if copes else "refuted"), max(map(_p_value, judged.values()))
+    """Return the verdict, and the corrected p-value of the weakest test that it needs."""
+    smallest = [min(_p_value(judged[size]) for size in part) for part in (copes, fails) if part]
+    if fails:  # one size decides against all
+        return ("conditional" if copes else "refuted"), max(smallest)
+    if len(copes) == len(judged):
+        return "supported", max(map(_p_value, judged.values()))
     return "undecided", None
 
 
@@ -208,8 +211,8 @@ CLAIM = Claim(
     "batch's own",
     metric="test error at each batch size, batch minus none (the effect shown is that at the smallest); and, with "
     "batch norm, running minus recomputed statistics",
-    expected="no harm at 32 and above, a growing error below, some of it mended by recomputed statistics: on ImageNet "
-    "the error of a ResNet-50 rises as batches shrink to 2 a device",
+    expected="no harm at usual sizes and a fast-growing error below, some of it mended by better statistics: with "
+    "batches of 2 on ImageNet, a ResNet-50 with group norm has a 10.6 points lower error",
     source="Wu and He 2018, arXiv:1803.08494; Wu and Johnson 2021, arXiv:2105.07576, section 3; Singh and Shrivastava "
     "2019, arXiv:1904.06031",
     measure=measure,

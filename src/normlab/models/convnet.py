@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from normlab.errors import InputError, require_known
 from normlab.models.activations import ACTIVATIONS
-from normlab.models.counts import require_count, require_counts
+from normlab.models.counts import require_count, require_widths
 from normlab.models.images import can_be_halved, image_entrance, image_shape
 from normlab.models.initializers import INITIALIZERS
 from normlab.models.placement import PLACEMENTS, activation_at, in_order, needs_bias, norm_layer
@@ -104,7 +104,7 @@ def check_convnet(
     placement: str = "before",
 ) -> None:
     """Raise `InputError` for an option of `convnet` that is unknown or out of bounds, without importing Keras."""
-    require_counts("widths", widths, MAX_CHANNELS, "32,64,128")
+    require_widths(widths, MAX_CHANNELS, "32,64,128")
     require_count("convs_per_stage", convs_per_stage, MAX_CONVS_PER_STAGE)
     require_known("activation", activation, ACTIVATIONS)
     require_known("initializer", initializer, INITIALIZERS)

@@ -13,13 +13,13 @@ def require_count(name: str, value: object, largest: int) -> None:
         raise InputError(f"{name} must be a whole number from 1 to {largest:,}", value, f"give one up to {largest:,}")
 
 
-def require_counts(name: str, values: Sequence[object], largest: int, example: str) -> None:
-    """Raise `InputError` unless the values are at least one whole number, each from 1 to `largest`."""
-    listed = list(values) if isinstance(values, Sequence) and not isinstance(values, str) else []
-    if not listed or not all(_is_count(value, largest) for value in listed):
-        rule = f"{name} must hold at least one whole number, each from 1 to {largest:,}"
-        raise InputError(rule, listed or values, f"give counts such as {example}")
+def require_widths(widths: Sequence[object], largest: int, example: str) -> None:
+    """Raise `InputError` unless there is at least one width, each a whole number from 1 to `largest`."""
+    given = list(widths) if isinstance(widths, list | tuple) else widths
+    if not isinstance(given, list) or not given or not all(_is_count(width, largest) for width in given):
+        rule = f"widths must hold at least one width, each from 1 to {largest:,}"
+        raise InputError(rule, given, f"give counts such as {example}")
 
 
 def _is_count(value: object, largest: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= largest
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= int(value) <= largest

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from normlab.errors import require_known
 from normlab.models.activations import ACTIVATIONS
-from normlab.models.counts import require_counts
+from normlab.models.counts import require_widths
 from normlab.models.initializers import INITIALIZERS
 from normlab.models.placement import PLACEMENTS, activation_at, in_order, needs_bias, norm_layer
 from normlab.norms import NORMS
@@ -77,9 +77,15 @@ def mlp(
     return keras.Sequential(layers, name="mlp")
 
 
-def check_mlp(*, widths: Sequence[int], activation: str, initializer: str, placement: str) -> None:
-    """Raise `InputError` for an option of `mlp` that is unknown or out of bounds, without importing Keras."""
-    require_counts("widths", widths, MAX_WIDTH, "300,100")
+def check_mlp(
+    *,
+    widths: Sequence[int] = (300, 100),
+    activation: str = "relu",
+    initializer: str = "he_normal",
+    placement: str = "before",
+) -> None:
+    """Raise `InputError` where an option of `mlp` can't be, without importing Keras."""
+    require_widths(widths, MAX_WIDTH, "300,100")
     require_known("activation", activation, ACTIVATIONS)
     require_known("initializer", initializer, INITIALIZERS)
     require_known("placement", placement, PLACEMENTS)
