@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from normlab.claims import (
+    attention,
     batch_order,
     batch_size,
     faster_convergence,
@@ -12,6 +13,7 @@ from normlab.claims import (
     less_tuning,
     memory,
     output_moments,
+    recurrent,
     redundant_bias,
     time,
 )
@@ -29,6 +31,8 @@ CLAIMS: dict[str, Claim] = {
         memory.CLAIM,
         time.CLAIM,
         batch_order.CLAIM,
+        recurrent.CLAIM,
+        attention.CLAIM,
         redundant_bias.CLAIM,
         output_moments.CLAIM,
     )
