@@ -12,7 +12,7 @@ from normlab.claims.claim import Claim
 from normlab.claims.conditions import decide_each
 from normlab.claims.drawing import Drawing
 from normlab.claims.finding import Finding, numbers
-from normlab.claims.trajectory import log_ratios, medians_of, rates_of, trajectory
+from normlab.claims.trajectory import log_ratios, medians_of, rate_title, rates_of, trajectory
 from normlab.stats.effect import paired_effect
 
 if TYPE_CHECKING:
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from normlab.train.loop import RunState, Trainer
     from normlab.train.population import Population
 
-ARMS = ("none", "batch", "noisy")
+ARMS = ("none", "batch")
+# Its noise is the same before and after a step, so the shift would not show it: its inputs and its loss are measured.
+CONTROL = "noisy"
 PRIMARY = "gradient_shift"
 # A quarter more or less, as bioequivalence asks of a ratio (0.80 to 1.25): less is no reduction worth a name.
 MARGIN = math.log(1.25)
@@ -34,21 +36,23 @@ def applies(bench: Bench) -> str:
 
 
 def measure(bench: Bench) -> pl.DataFrame:
-    """Follow every arm along its training, at a rate that both arms bear and at each arm's own best.
+    """Follow both arms along their training, at a rate that both bear and at each one's own best.
 
-    The noisy arm takes batch norm's rates.
+    The control is followed at the first of them, which is at most batch norm's best.
 
     Returns:
         One row per arm, rate, seed, step, layer and quantity: arm, rate_name, rate, seed, step, layer, quantity, value.
         Quantities: gradient_shift, gradient_cosine, gradient_norm of `normlab.probes.covariate_shift`, for the layers
-        that all arms have; `input_drift`, how far the moments of the layer's inputs move to the next measurement; and,
-        without layer, the `loss` of each measured batch in training mode.
+        that all arms have (not of the control); `input_drift`, how far the moments of the layer's inputs move to the
+        next measurement; and, without layer, the `loss` of each measured batch in training mode.
     """
     common = _common(bench)
     frames = []
-    for arm in ARMS:
+    for arm in (*ARMS, CONTROL):
         program, rates = bench.program(arm), rates_of(bench, arm)
-        found = trajectory(bench, program, rates, _probe(bench, program, common))
+        if arm == CONTROL:
+            rates = {"shared": rates["shared"]}
+        found = trajectory(bench, program, rates, _probe(bench, program, common, has_shift=arm != CONTROL))
         rows = _with_drift(found, common)
         frame = pl.DataFrame(rows, schema=["rate_name", "seed", "step", "layer", "quantity", "value"], orient="row")
         frames.append(frame.with_columns(arm=pl.lit(arm), rate=pl.col("rate_name").replace_strict(rates)))
@@ -61,7 +65,7 @@ def judge(evidence: pl.DataFrame) -> Finding:
     Per seed: the median over the steps, then the geometric mean over the layers.
     """
     medians = medians_of(evidence)
-    names = {name: _name(evidence, name) for name in ("shared", "own") if name in evidence["rate_name"]}
+    names = {name: rate_title(evidence, name) for name in ("shared", "own") if name in evidence["rate_name"]}
 
     def effect(quantity: str, rate: str, arms: tuple[str, str]) -> Any:
         ratios = log_ratios(medians, quantity, rate, arms)
@@ -72,21 +76,22 @@ def judge(evidence: pl.DataFrame) -> Finding:
     first = next(iter(effects.values()))
     cosines = _mean(medians, "gradient_cosine")
     losses = _mean(medians, "loss")
-    control = effect(PRIMARY, "shared", ("noisy", "batch"))
+    relative = {name: _relative(medians, name) for name in names}
     drift = {
         arms: math.exp(effect("input_drift", "shared", arms).difference)
-        for arms in (("batch", "none"), ("noisy", "batch"))
+        for arms in (("batch", "none"), (CONTROL, "batch"))
     }
     sentences = [
-        f"At {title} a step of the layers before changes a layer's gradient {math.exp(one.difference):.2g} times as "
-        f"much with batch norm as without ({found.by_condition[title].verdict})."
-        for title, one in effects.items()
+        f"At {title} a step of the layers before changes a layer's gradient {math.exp(effects[title].difference):.2g} "
+        f"times as much with batch norm as without ({found.by_condition[title].verdict}); in relation to the "
+        f"gradient's size, {math.exp(relative[name].difference):.2g} times."
+        for name, title in names.items()
     ]
     answer = (
         f"{' '.join(sentences)} Cosine of the two gradients at the shared rate: {cosines['batch']:.2f} with, "
         f"{cosines['none']:.2f} without. The moments of the layers' inputs drift {drift['batch', 'none']:.2g} times as "
-        f"much. Control: noise after batch norm multiplies that drift by {drift['noisy', 'batch']:.2g}; the median "
-        f"training loss is {losses['noisy']:.2g} with the noise, {losses['batch']:.2g} with batch norm alone, "
+        f"much. Control: noise after batch norm multiplies that drift by {drift[CONTROL, 'batch']:.2g}; the median "
+        f"training loss is {losses[CONTROL]:.2g} with the noise, {losses['batch']:.2g} with batch norm alone, "
         f"{losses['none']:.2g} without."
     )
     return Finding(
@@ -96,15 +101,12 @@ def judge(evidence: pl.DataFrame) -> Finding:
         conditions=found.conditions and f"on the learning rate: {found.conditions}",
         p_value=found.p_value,
         would_change=f"A ratio below {math.exp(-MARGIN):.2g} at every rate would support it; one within "
-        f"{math.exp(-MARGIN):.2g} to {math.exp(MARGIN):.2g}, or above 1, would refute it.",
+        f"{math.exp(-MARGIN):.2g} to {math.exp(MARGIN):.3g}, or above 1, at every rate would refute it.",
         details={
             "shift_ratio": {title: numbers(one, "ratio") for title, one in effects.items()},
-            "relative_shift_ratio": {
-                title: numbers(_relative(medians, name), "ratio") for name, title in names.items()
-            },
+            "relative_shift_ratio": {title: numbers(relative[name], "ratio") for name, title in names.items()},
             "cosine": cosines,
             "input_drift_ratio": {f"{a} over {b}": value for (a, b), value in drift.items()},
-            "noisy_shift_over_batch": numbers(control, "ratio"),
             "training_loss": losses,
         },
     )
@@ -147,19 +149,13 @@ def _relative(medians: pl.DataFrame, rate: str) -> Any:
 def _mean(medians: pl.DataFrame, quantity: str) -> dict[str, float]:
     """Return the mean over seeds and layers at the shared rate, by arm."""
     chosen = medians.filter(pl.col("quantity") == quantity, pl.col("rate_name") == "shared")
-    return {arm: float(chosen.filter(pl.col("arm") == arm)["value"].mean() or math.nan) for arm in ARMS}  # type: ignore[arg-type]
-
-
-def _name(evidence: pl.DataFrame, rate: str) -> str:
-    rates = {arm: evidence.filter(pl.col("rate_name") == rate, pl.col("arm") == arm)["rate"][0] for arm in ARMS}
-    if rate == "own":
-        return f"the own best rates ({rates['none']:g} without, {rates['batch']:g} with)"
-    return f"the same rate {rates['batch']:g}"
+    means = chosen.group_by("arm").agg(pl.col("value").mean()).sort("arm")
+    return {str(arm): float(value) for arm, value in means.select("arm", "value").iter_rows()}
 
 
 def _common(bench: Bench) -> list[str]:
     """Return the layers that all arms have and that have one before them in each, by canonical name, in order."""
-    by_arm = [list(_layers(bench, bench.program(arm))) for arm in ARMS]
+    by_arm = [_layers(bench, bench.program(arm)) for arm in (*ARMS, CONTROL)]
     return [name for name in by_arm[0] if all(name in other for other in by_arm)]
 
 
@@ -177,8 +173,8 @@ def _canonical(program: Population, path: str) -> str:
     return "/".join(program.plan.names.get(part, part) for part in path.split("/"))
 
 
-def _probe(bench: Bench, program: Population, common: list[str]) -> Any:
-    """Return what measures one run: the probe's quantities, (layers,), `loss`, and moments of each layer's inputs.
+def _probe(bench: Bench, program: Population, common: list[str], has_shift: bool) -> Any:
+    """Return what measures one run: `loss`, moments of each layer's inputs and, if asked for, the probe's quantities.
 
     Moments are those over one batch that stays the same, so that only the run moves them.
     """
@@ -187,12 +183,13 @@ def _probe(bench: Bench, program: Population, common: list[str]) -> Any:
     from normlab.probes import covariate_shift
     from normlab.probes.inside import batch_loss, pass_through
 
-    fixed = bench.dataset.train.x[: bench.batch_size]
+    fixed = jnp.asarray(bench.dataset.train.x[: bench.batch_size])
     names = _layers(bench, program)
     chosen = np.array([names.index(name) for name in common])
 
     def measure(trainer: Trainer, state: RunState, x: Any, y: Any) -> dict[str, Any]:
-        measured = {name: values[chosen] for name, values in covariate_shift.measure(trainer, state, x, y).items()}
+        shift = covariate_shift.measure(trainer, state, x, y) if has_shift else {}
+        measured = {name: values[chosen] for name, values in shift.items()}
         passed = pass_through(trainer, state.trainable, state.non_trainable, x)
         measured["loss"] = batch_loss(trainer, passed, y)
         for output in pass_through(trainer, state.trainable, state.non_trainable, fixed).inside:
@@ -216,6 +213,7 @@ def _with_drift(
             rows += [
                 (rate, seed, step, layer, name, float(measured[name][index]))
                 for name in ("gradient_shift", "gradient_cosine", "gradient_norm")
+                if name in measured
             ]
         later = found[number + 1] if number + 1 < len(found) else (rate, seed, -1, {})
         if later[:2] == (rate, seed) and later[2] > step:
@@ -241,8 +239,8 @@ CLAIM = Claim(
     "batch norm followed by noise that moves the moments",
     metric="median over the steps of ‖G - G'‖, geometric mean over the layers, ratio of batch to none (the effect "
     "shown is that at the same rate)",
-    expected="no reduction: networks with batch norm had a similar or larger shift, and noise that makes the inputs "
-    "less stable did not undo what batch norm gains",
+    expected="no reduction: deep networks with batch norm had a similar or larger shift, and noise that makes the "
+    "inputs less stable did not undo what batch norm gains",
     source="Santurkar, Tsipras, Ilyas, Madry 2018, arXiv:1805.11604, section 2; Ioffe and Szegedy 2015",
     measure=measure,
     judge=judge,

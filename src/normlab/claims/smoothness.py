@@ -12,7 +12,7 @@ from normlab.claims.claim import Claim
 from normlab.claims.conditions import decide_each
 from normlab.claims.drawing import Drawing
 from normlab.claims.finding import Finding, numbers
-from normlab.claims.trajectory import log_ratios, medians_of, rates_of, trajectory
+from normlab.claims.trajectory import log_ratios, medians_of, rate_title, rates_of, trajectory
 from normlab.stats.effect import Effect, paired_effect
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def judge(evidence: pl.DataFrame) -> Finding:
     Per seed: the median over the steps.
     """
     medians = medians_of(evidence)
-    names = {name: _name(evidence, name) for name in ("low", "shared", "own") if name in evidence["rate_name"]}
+    names = {name: rate_title(evidence, name) for name in ("low", "shared", "own") if name in evidence["rate_name"]}
     effects = {title: _effect(medians, PRIMARY, name) for name, title in names.items()}
     found = decide_each(effects)
     sentences = [
@@ -78,7 +78,7 @@ def judge(evidence: pl.DataFrame) -> Finding:
         conditions=found.conditions and f"on the learning rate: {found.conditions}",
         p_value=found.p_value,
         would_change=f"A ratio below {math.exp(-MARGIN):.2g} at every rate would support it; one within "
-        f"{math.exp(-MARGIN):.2g} to {math.exp(MARGIN):.2g}, or above 1, at every rate would refute it.",
+        f"{math.exp(-MARGIN):.2g} to {math.exp(MARGIN):.3g}, or above 1, at every rate would refute it.",
         details={
             quantity: {title: numbers(_effect(medians, quantity, name), "ratio") for name, title in names.items()}
             for quantity in (PRIMARY, *SECONDARY)
@@ -123,21 +123,14 @@ def _median(medians: pl.DataFrame, arm: str, rate: str) -> float:
     return float(value)
 
 
-def _name(evidence: pl.DataFrame, rate: str) -> str:
-    rates = {arm: evidence.filter(pl.col("rate_name") == rate, pl.col("arm") == arm)["rate"][0] for arm in ARMS}
-    if rate == "own":
-        return f"the own best rates ({rates['none']:g} without, {rates['batch']:g} with)"
-    return f"the {'low' if rate == 'low' else 'same'} rate {rates['batch']:g}"
-
-
 CLAIM = Claim(
     id="smoothness",
     kind="benefit",
     statement="Batch normalization makes the loss smoother along the gradient.",
-    protocol="along the gradient of a training batch at step sizes 0.01 ... 0.32, during training at a low rate, at one "
-    "that both arms bear, and at each arm's own best: range of the loss, change of the gradient, effective β",
-    metric="effective β, the largest of ‖∇L(θ) - ∇L(θ - α∇L)‖ / (α‖∇L‖): median over the steps, ratio of batch to none "
-    "(the effect shown is that at the same rate)",
+    protocol="along the gradient of a training batch at step sizes 0.01 ... 0.32, during training at a low rate, at "
+    "one that both arms bear, and at each arm's own best: range of the loss, change of the gradient, effective β",
+    metric="effective β, the largest of ‖∇L(θ) - ∇L(θ - α∇L)‖ / (α‖∇L‖): median over the steps, ratio of batch to "
+    "none (the effect shown is that at the same rate)",
     expected="smaller with batch norm in deep networks trained at the same rate; at low rates the loss can be badly "
     "conditioned even with it",
     source="Santurkar, Tsipras, Ilyas, Madry 2018, arXiv:1805.11604, section 3; Jastrzebski et al. 2020, "

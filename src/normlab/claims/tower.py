@@ -138,7 +138,7 @@ class _Layers(keras.layers.Layer):  # type: ignore[misc]
             z, after = normed(h @ kernel + bias, norm, shift)
             return jnp.where(number < depth, z, h), after
 
-        bias = self.bias.value if self.has_bias else jnp.zeros(self.count - 1)
+        bias = self.bias.value if self.bias is not None else jnp.zeros(self.count - 1)
         h, first = normed(z, jax.tree.map(lambda value: value[0], norms), shifts[0])
         rest = jax.tree.map(lambda value: value[1:], norms)
         h, others = jax.lax.scan(layer, h, (jnp.arange(1, self.count), self.kernel.value, bias, rest, shifts[1:]))
@@ -154,9 +154,9 @@ class _Layers(keras.layers.Layer):  # type: ignore[misc]
 
     def _stacked(self, variable: Any, trainable: bool) -> Any:
         value = np.asarray(variable.value)
-        return self.add_weight(
-            name=variable.name,
-            shape=(self.count, *value.shape),
-            initializer=lambda shape, dtype=None: np.broadcast_to(value, shape),
-            trainable=trainable,
-        )
+
+        def as_the_template(shape: Any, dtype: Any = None) -> Any:
+            return np.broadcast_to(value, shape).astype(dtype or value.dtype)
+
+        shape = (self.count, *value.shape)
+        return self.add_weight(name=variable.name, shape=shape, initializer=as_the_template, trainable=trainable)

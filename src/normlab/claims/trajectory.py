@@ -80,6 +80,15 @@ def rates_of(bench: Bench, arm: str, *, low: float | None = None) -> dict[str, f
     return rates
 
 
+def rate_title(evidence: pl.DataFrame, rate: str) -> str:
+    """Return a named rate with its number, or its numbers without and with batch norm."""
+    named = evidence.filter(pl.col("rate_name") == rate)
+    rates = dict(named.select("arm", "rate").unique().iter_rows())
+    if rate == "own":
+        return f"the own best rates ({rates['none']:g} without, {rates['batch']:g} with)"
+    return f"the {'low' if rate == 'low' else 'same'} rate {rates['batch']:g}"
+
+
 def log_ratios(medians: pl.DataFrame, quantity: str, rate: str, arms: tuple[str, str]) -> np.ndarray:
     """Return ln(first arm / second arm) of a quantity by seed, in the order of the seeds.
 
@@ -91,7 +100,7 @@ def log_ratios(medians: pl.DataFrame, quantity: str, rate: str, arms: tuple[str,
     """
     chosen = medians.filter(pl.col("quantity") == quantity, pl.col("rate_name") == rate, pl.col("arm").is_in(arms))
     # A value of zero, as of a layer whose units are all dead, must not become infinite.
-    logs = chosen.with_columns(pl.col("value").clip(lower_bound=np.finfo(np.float32).tiny).log())
+    logs = chosen.with_columns(pl.col("value").clip(lower_bound=float(np.finfo(np.float32).tiny)).log())
     means = logs.group_by("arm", "seed").agg(pl.col("value").mean())
     paired = means.pivot("arm", index="seed", values="value").sort("seed")
     return (paired[arms[0]] - paired[arms[1]]).to_numpy()
