@@ -14,7 +14,7 @@ from normlab.train.blueprint import blueprint
 
 BY_NAME = {(case.norm, case.activation): case for case in CASES}
 RELU = BY_NAME["batch", "relu"]
-# A fourth of the width and of of the depth of the real one: the spread over three seeds is up to 2 %.
+# A fourth of the width and of the depth of the real one: the spread over three seeds is up to 2 %.
 SMALL, SHALLOW, SMALL_TOLERANCE = 128, 5, 0.06
 
 

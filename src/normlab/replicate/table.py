@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from normlab.replicate import gradient_rate, notebook
+from normlab.replicate import bjorck, gradient_rate, notebook, small_batch
 from normlab.replicate.replication import Replication
 
 REPLICATIONS: dict[str, Replication] = {
-    replication.id: replication for replication in (notebook.REPLICATION, gradient_rate.REPLICATION)
+    replication.id: replication
+    for replication in (
+        notebook.REPLICATION,
+        gradient_rate.REPLICATION,
+        bjorck.REPLICATION,
+        small_batch.REPLICATION,
+    )
 }

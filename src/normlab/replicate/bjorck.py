@@ -1,0 +1,90 @@
+"""Batch norm's gain comes with large learning rates: Bjorck et al. 2018, as relations between rates and arms."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from normlab.replicate.relation import Relation, checked
+from normlab.replicate.replication import Checked, Replication, Setting
+from normlab.replicate.bench import bench_for
+
+if TYPE_CHECKING:
+    from normlab.claims.bench import Bench
+
+# Theirs is a ResNet-110; what counts is that without a norm it trains at small rates only. So does this one.
+NETWORK = {"widths": (64,) * 12}
+EPOCHS = {"quick": 20, "full": 10}
+# At the small one the network without a norm converges, as theirs at 0.0001; their largest lies a thousandfold above.
+SMALL, LARGE = 0.003, 0.3
+# Ours, for their "comparable".
+MARGIN = 0.02
+ARMS = ("none", "batch")
+NUM_RELATIONS = 4
+# By arm and by rate ("small", "large", "best"): test accuracy of every seed.
+Accuracies = dict[tuple[str, str], np.ndarray]
+
+
+def measure(bench: Bench) -> Accuracies:
+    """Train both arms at the small rate, at the large one, and at each arm's own best rate."""
+    from normlab.claims.final_error import final_error
+
+    found = {}
+    for arm in ARMS:
+        program = bench.program(arm, runs=2 * len(bench.seeds), layout="vmap")
+        best = bench.best_rate(arm, runs=2 * len(bench.seeds), layout="vmap", epochs=EPOCHS[bench.budget])
+        for name, rate in (("small", SMALL), ("large", LARGE), ("best", best)):
+            trained = bench.train(program, bench.seeds, [rate] * len(bench.seeds), EPOCHS[bench.budget])
+            error = final_error(bench, trained.test_loss, trained.test_accuracy, trained.diverged)
+            found[arm, name] = 1 - error
+    return found
+
+
+def relations(accuracies: Accuracies) -> list[Relation]:
+    """Return what the paper's figure 1 shows, of test accuracies; a run that diverged has 0."""
+    what = "test accuracy"
+    return [
+        Relation(
+            f"{what} at the small rate {SMALL:g}, batch - none",
+            accuracies["batch", "small"],
+            accuracies["none", "small"],
+            "not above",
+            MARGIN,
+        ),
+        Relation(
+            f"{what} at the large rate {LARGE:g}, batch - none",
+            accuracies["batch", "large"],
+            accuracies["none", "large"],
+            "above",
+        ),
+        Relation(
+            f"{what} with batch norm, rate {LARGE:g} - rate {SMALL:g}",
+            accuracies["batch", "large"],
+            accuracies["batch", "small"],
+            "above",
+        ),
+        Relation(
+            f"{what} at each arm's own best rate, batch - none",
+            accuracies["batch", "best"],
+            accuracies["none", "best"],
+            "above",
+        ),
+    ]
+
+
+def run(setting: Setting) -> list[Checked]:
+    """Train a deep network on digits (quick) or MNIST (full) and judge the relations over seeds.
+
+    Raises:
+        InputError: With too few seeds, or without the files of MNIST.
+    """
+    return checked(relations(measure(bench_for(setting, NUM_RELATIONS, "mlp", NETWORK))))
+
+
+REPLICATION = Replication(
+    id="bjorck",
+    title="no gain from batch norm at a small learning rate, a gain at large ones (relations)",
+    source="Bjorck, Gomes, Selman, Weinberger 2018, arXiv:1806.02375, figure 1 (a ResNet-110 on CIFAR-10)",
+    run=run,
+)
