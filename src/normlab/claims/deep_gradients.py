@@ -17,6 +17,7 @@ from normlab.norms import NORMS
 from normlab.probes.gradients import gradients
 from normlab.probes.inside import survey
 from normlab.train.optimizers import OPTIMIZERS
+from normlab.train.order import epoch_order
 
 if TYPE_CHECKING:
     from normlab.claims.bench import Bench, Budget, Trained
@@ -48,10 +49,7 @@ def losses_by_depth(bench: Bench, program: Population) -> pl.DataFrame:
     grid, seed = OPTIMIZERS["sgd"].grid, bench.tuning_seeds[0]
     cells = [(name, depth, rate, seed) for name in ACTIVATIONS for depth in DEPTHS[bench.budget] for rate in grid]
     trained = _train(bench, program, cells)
-    batches, rest = _part(bench)
-    # What is recorded is a sum over the samples trained on, divided by all.
-    loss = trained.loss[-1] * len(bench.dataset.train) / (batches * bench.batch_size + rest)
-    share = np.where(trained.diverged, math.inf, loss / program.trainer.objective.uninformed_loss)
+    share = np.where(trained.diverged, math.inf, trained.loss[-1] / program.trainer.objective.uninformed_loss)
     schema = ["activation", "depth", "rate", "seed"]
     return (
         pl.DataFrame(cells, schema=schema, orient="row")
@@ -86,16 +84,16 @@ def norms_by_layer(bench: Bench, program: Population, rates: dict[str, float]) -
 def _train(bench: Bench, program: Population, cells: Sequence[tuple[str, int, float, int]], **named: Any) -> Trained:
     """Train one run per (activation, depth, rate, seed)."""
     activations, depths, rates, seeds = zip(*cells, strict=True)
-    batches, rest = _part(bench)
-    epochs = -(-STEPS[bench.budget] // (batches + (rest > 0)))
-    start = Runs(depths, activations)
-    return bench.train(program, seeds, rates, epochs, batches=batches, start=start, **named)
+    count, size = len(bench.dataset.train), bench.batch_size
+    batches = min(count // size, max(1, STEPS[bench.budget] // PARTS))
+    # Whole batches alone, since a shorter last one would be a second step to compile.
+    samples = batches * size or count
 
+    def whole_batches(seed: int, epoch: int, num_samples: int) -> np.ndarray:
+        return epoch_order(seed, epoch, num_samples)[:samples]
 
-def _part(bench: Bench) -> tuple[int, int]:
-    """Return full batches in a part of the training, and samples in its last, short one."""
-    whole, rest = divmod(len(bench.dataset.train), bench.batch_size)
-    return min(whole, max(1, STEPS[bench.budget] // PARTS)), rest
+    parts = -(-STEPS[bench.budget] // max(batches, 1))
+    return bench.train(program, seeds, rates, parts, order=whole_batches, start=Runs(depths, activations), **named)
 
 
 def _doubled(bench: Bench, program: Population, depth: int) -> RunState:
