@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import jax
 import numpy as np
 import polars as pl
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from normlab.claims import deep_gradients, gradient_flow
 from normlab.claims.bench import Bench
 from normlab.claims.gradient_flow import ACTIVATIONS, CLAIM, LARGEST_SLOPE, slopes_of
+from normlab.claims.tower import Runs
 
 Slopes = dict[tuple[str, str], float]
 NUM_SEEDS, DEPTH = 12, 6
@@ -88,21 +90,35 @@ def test_the_drawing_has_a_line_per_arm_and_activation() -> None:
     assert all(row["low"] <= row["y"] <= row["high"] for row in rows)
 
 
-def test_sigmoid_vanishes_and_batch_norm_makes_relu_explode(tiny: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_norm_sigmoid_vanishes_and_large_relu_weights_explode(
+    tiny: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deep_gradients, "DEPTHS", {"quick": (8,)})
+    program = deep_gradients.program(tiny, "none")
+    state = Runs([8] * 3, ["sigmoid", "relu", "relu"], [1.0, 1.0, 2.0])(program, program.start([0] * 3, [0.0] * 3))
+    norms = jax.jit(jax.vmap(deep_gradients._gradient_norms(tiny, program)))(state)
+    sigmoid, relu, doubled = np.polyfit(np.arange(8), 2 * np.log(np.asarray(norms)[:3].T), 1)[0]
+    # Near zero a sigmoid has slope 1/4: with weights of variance 1/width the squared gradient shrinks 16 times.
+    assert sigmoid == pytest.approx(math.log(16), abs=0.3)
+    assert relu == pytest.approx(0.0, abs=0.25)
+    assert doubled == pytest.approx(relu - math.log(4), abs=0.1)
+
+
+def test_batch_norm_makes_relu_explode_as_theory_says(tiny: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deep_gradients, "DEPTHS", {"quick": (3, 8)})
     monkeypatch.setattr(deep_gradients, "STEPS", {"quick": 8})
-    evidence = CLAIM.measure(tiny)
-    slopes = slopes_of(evidence).filter(pl.col("time") != "trained")
-    mean = {key: part["slope"].mean() for key, part in slopes.group_by("arm", "activation", "time")}
-    # Near zero a sigmoid has slope 1/4: with weights of variance 1/width the squared gradient shrinks 16 times.
-    assert mean["none", "sigmoid", "start"] == pytest.approx(math.log(16), abs=0.3)
-    assert mean["none", "relu", "start"] == pytest.approx(0.0, abs=0.2)
-    assert mean["none", "relu", "start, weights doubled"] == pytest.approx(-math.log(4), abs=0.2)
+    with monkeypatch.context() as one_arm:
+        one_arm.setattr(gradient_flow, "ARMS", ("batch",))
+        evidence = CLAIM.measure(tiny)
+    slopes = slopes_of(evidence).group_by("activation", "time").agg(pl.col("slope").mean())
+    mean = {(activation, time): slope for activation, time, slope in slopes.iter_rows()}
     # A finite width and batch raise it a little above theory.
-    assert mean["batch", "relu", "start"] == pytest.approx(-math.log(math.pi / (math.pi - 1)), abs=0.12)
-    assert mean["batch", "relu", "start, weights doubled"] == pytest.approx(mean["batch", "relu", "start"], abs=0.01)
-    assert evidence.filter(pl.col("time") == "loss").height == 2 * 3 * 2
+    assert mean["relu", "start"] == pytest.approx(-math.log(math.pi / (math.pi - 1)), abs=0.12)
+    assert mean["relu", "start, weights doubled"] == pytest.approx(mean["relu", "start"], abs=0.01)
+    assert abs(mean["sigmoid", "start"]) < 0.3
+    assert mean["relu", "trained"] != mean["relu", "start"]
+    assert evidence.filter(pl.col("time") == "loss").select("activation", "depth").n_unique() == 3 * 2
     assert set(evidence.filter(pl.col("time") == "trained")["seed"]) == set(tiny.seeds)
-    finding = CLAIM.judge(evidence)
-    assert finding.pairs == 2
-    assert tuple(evidence["arm"].unique(maintain_order=True)) == gradient_flow.ARMS
+    against_itself = CLAIM.judge(pl.concat([evidence, evidence.with_columns(arm=pl.lit("none"))]))
+    assert (against_itself.effect, against_itself.pairs) == (0.0, 2)
+    assert against_itself.verdict != "supported"
