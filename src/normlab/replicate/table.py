@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from normlab.replicate import bjorck, gradient_rate, notebook, small_batch
+from normlab.replicate import bjorck, ghost, gradient_rate, ioffe, notebook, small_batch
 from normlab.replicate.replication import Replication
 
 REPLICATIONS: dict[str, Replication] = {
@@ -12,5 +12,7 @@ REPLICATIONS: dict[str, Replication] = {
         gradient_rate.REPLICATION,
         bjorck.REPLICATION,
         small_batch.REPLICATION,
+        ghost.REPLICATION,
+        ioffe.REPLICATION,
     )
 }
