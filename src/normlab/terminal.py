@@ -99,4 +99,5 @@ def _line_teller(console: Console) -> Callable[[Progress], None]:
 def _words(now: Progress) -> str:
     stage = "tuning rates" if now.stage == "tuning" else "runs to report"
     num_epochs = now.run_epochs_total // now.runs_total
-    return f"{stage}: {now.runs_done} of {now.runs_total} runs, {now.arm} epoch {now.epoch} of {num_epochs}"
+    most = "at most " if now.at_most else ""
+    return f"{stage}: {now.runs_done} of {most}{now.runs_total} runs, {now.arm} epoch {now.epoch} of {num_epochs}"
