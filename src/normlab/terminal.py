@@ -31,13 +31,14 @@ def progress_bar(console: Console) -> Iterator[Callable[[Progress], None]]:
 def show_result(console: Console, result: Result) -> None:
     """Print one table per metric with difference, interval and verdict, the answer, and where the report lies."""
     from normlab.report.own_model import own_model
+    from normlab.report.stopping import stopping_notes
     from normlab.report.table import terminal_tables
     from normlab.report.words import sentence
 
     summary = result.records.summary
     for table in terminal_tables(summary, max(console.width, NARROWEST)):
         console.print(table)
-    for line in [*own_model(result.records.study), *_notes(summary)]:
+    for line in [*own_model(result.records.study), *stopping_notes(summary), *_notes(summary)]:
         console.print(f"Note: {line}", markup=False)
     for comparison in answers(summary):
         console.print(sentence(comparison), markup=False, style="bold")
