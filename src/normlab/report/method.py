@@ -41,8 +41,8 @@ def _rules(records: Records) -> list[str]:
         "Seconds per step are compared round by round: in each epoch of a batch of runs the arms take turns on the "
         "same machine, and a pair is one such round. Compiling is not counted.",
         *with_looks,
-        f"{intervals} hold 95 % and are of the mean paired difference, from 9,999 bootstrap resamples of the pairs (used "
-        f"here: {listed(methods)}). With few pairs such intervals are somewhat short, hence the test.",
+        f"{intervals} hold 95 % and are of the mean paired difference, from 9,999 bootstrap resamples of the pairs "
+        f"(used here: {listed(methods)}). With few pairs such intervals are somewhat short, hence the test.",
         "p is of the two-sided sign-flip test: the share of all ways to swap the arms within pairs that give a mean "
         "difference at least as large. With n pairs it cannot fall below 2/2ⁿ, so fewer than six pairs never reach "
         "0.05; then no p is printed.",

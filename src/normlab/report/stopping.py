@@ -25,10 +25,12 @@ def stopping_notes(summary: Mapping[str, Any]) -> list[str]:
             if row["rate"] == rate and row["metric"] != summary["primary"]["metric"]
         )
     )
+    several = len(summary["arms"]) > 2
+    each = f" Each arm’s interval holds with {confidence(stopping)}, all of them together with 95 %." if several else ""
     return [
         f"{stopping['reason']} Looks came after {listed([str(look['pairs']) for look in stopping['looks']])} pairs, at "
         f"most {stopping['budget']} were allowed.",
-        f"The verdict on {metric} is that of a confidence sequence, right at every look. {listed(others).capitalize()} "
+        f"The verdict on {metric} is that of a confidence sequence, right at every look.{each} {listed(others).capitalize()} "
         "of the same runs are exploratory: their intervals and p-values take the number of pairs as fixed beforehand, "
         f"and here {metric} decided it.",
     ]

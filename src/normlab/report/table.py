@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from normlab.report.quantities import MISSING, difference_scale, shown_p, shown_rate, value_scale
-from normlab.report.stopping import confidence
 from normlab.report.words import MARKS, interval
 
 if TYPE_CHECKING:
@@ -67,19 +66,13 @@ def _row(comparison: Mapping[str, Any]) -> ComparisonRow:
         value=values.quantity(value),
         baseline_value=values.quantity(baseline_value),
         difference=differences.quantity(difference, signed=True),
-        interval=_bounds(comparison),
+        interval=interval(comparison) or MISSING,
         pairs=str(comparison["pairs"]),
         p_value=shown_p(comparison["p_value"]),
         p_adjusted=shown_p(comparison["p_adjusted"]),
         verdict=comparison["verdict"],
         reason=comparison["reason"],
     )
-
-
-def _bounds(comparison: Mapping[str, Any]) -> str:
-    """Return the interval, with its confidence where that is not the column's 95 %."""
-    bounds, share = interval(comparison), confidence(comparison)
-    return MISSING if bounds is None else bounds if share == "95 %" else f"{bounds} ({share})"
 
 
 def _table(comparisons: list[Mapping[str, Any]], width: int) -> Table:

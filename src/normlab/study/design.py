@@ -199,6 +199,8 @@ def _as_input_error(error: ValidationError) -> InputError:
         if first["type"] == "int_parsing":
             rule = "seeds must be a whole number or auto"
             return InputError(rule, repr(first["input"]), "give seeds such as 10 or auto")
+    if where.split(".")[0] == "probes":
+        return InputError("probes must be a list of names", repr(first["input"]), "give such as gradients,activations")
     if where.split(".")[0] == "rates":
         return InputError("rates must be tuned or numbers", repr(first["input"]), "give rates such as 0.001,0.01")
     if first["type"] == "extra_forbidden":
