@@ -116,5 +116,10 @@ def test_before_the_first_look_there_is_no_interval_and_after_it_a_wider_one(fir
     assert (later.low <= whole.low + 1e-12).all()
     assert (later.high >= whole.high - 1e-12).all()
     assert interval_so_far(sample, first_look=first) == pytest.approx((later.low[-1], later.high[-1]))
-    if first == 15:
-        assert later.high[-1] - later.low[-1] > whole.high[-1] - whole.low[-1]
+
+
+def test_six_equal_differences_do_not_fix_the_interval_before_the_first_look() -> None:
+    sample = [0.0] * 6 + [0.01] * 4
+    whole, later = interval_so_far(sample), interval_so_far(sample, first_look=10)
+    assert whole == pytest.approx((0.0, 0.0), abs=1e-12)
+    assert later[0] <= 0.0 < 0.009 < later[1]

@@ -108,7 +108,7 @@ def test_a_clear_effect_stops_the_study_at_the_first_look(plant: Callable[..., _
     row = summary["comparisons"][0]
     assert (result.verdict(), row["interval"], row["pairs"]) == ("better", "confidence sequence", 10)
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
-    for said in ("10 paired seeds", "at most 40 were allowed", "exploratory", "at most 40; The comparison is decided"):
+    for said in ("10 paired seeds", "at most 40 were allowed", "exploratory", "decided or 40 were spent"):
         assert said in page
     again = compare(**SETTINGS, out=tmp_path / "out")  # a complete study is not run again
     assert (planting.chunks, again.runs.height) == (["report-0000"], 20)

@@ -155,7 +155,7 @@ def _fairness(records: Records) -> list[tuple[str, Content]]:
         ("Learning rates", how),
         (
             "Seeds reported on",
-            f"{'None of them used for tuning: ' if rates['mode'] == 'tuned' else ''}{seeds_words(summary)}",
+            f"{seeds_words(summary)}{', none of them used for tuning' if rates['mode'] == 'tuned' else ''}",
         ),
         (
             "Primary comparison",

@@ -25,13 +25,13 @@ def stopping_notes(summary: Mapping[str, Any]) -> list[str]:
             if row["rate"] == rate and row["metric"] != summary["primary"]["metric"]
         )
     )
+    pairs = listed([str(look["pairs"]) for look in stopping["looks"]])
     several = len(summary["arms"]) > 2
     each = f" Each arm’s interval holds with {confidence(stopping)}, all of them together with 95 %." if several else ""
     return [
-        f"{stopping['reason']} Looks came after {listed([str(look['pairs']) for look in stopping['looks']])} pairs, at "
-        f"most {stopping['budget']} were allowed.",
-        f"The verdict on {metric} is that of a confidence sequence, right at every look.{each} {listed(others).capitalize()} "
-        "of the same runs are exploratory: their intervals and p-values take the number of pairs as fixed beforehand, "
+        f"{stopping['reason']} Looks came after {pairs} pairs, at most {stopping['budget']} were allowed.",
+        f"The verdict on {metric} is that of a confidence sequence, right at every look.{each} "
+        f"{listed(others).capitalize()} of the same runs are exploratory: their intervals and p-values take the number of pairs as fixed beforehand, "
         f"and here {metric} decided it.",
     ]
 
@@ -58,9 +58,7 @@ def seeds_words(summary: Mapping[str, Any]) -> str:
     stopping = summary.get("stopping")
     if stopping is None:
         return seeds
-    return (
-        f"{seeds}, added until the primary comparison was decided, at most {stopping['budget']}; {stopping['reason']}"
-    )
+    return f"{seeds}, added until the primary comparison was decided or {stopping['budget']} were spent"
 
 
 def confidence(judged: Mapping[str, Any]) -> str:
