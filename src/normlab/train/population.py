@@ -153,6 +153,21 @@ class Population:
         loss, accuracy = (np.asarray(m)[:num_runs] for m in self._evaluation_programs[part](*arguments))
         return loss, accuracy
 
+    def compile_measurement(
+        self, measure: Callable[[RunState, Any, Any], Any], x: np.ndarray, y: np.ndarray, state: RunState
+    ) -> Callable[[RunState], Any]:
+        """Compile what is measured of one run on samples that all runs share; returns the function of all runs' states.
+
+        Args:
+            measure: From one run's state, inputs and targets to arrays; pure. Each gets an axis of runs, padding too.
+            x: Inputs as stored.
+            y: Targets.
+            state: Of all runs; read only.
+        """
+        shared = jax.device_put((x, y), NamedSharding(self.data.mesh, PartitionSpec()))
+        program = self._compile(lambda x, y, run: measure(run, x, y), 2, (), (*shared, state))
+        return lambda now: program(*shared, now)
+
     def _epoch(
         self, x: Any, y: Any, xv: Any, yv: Any, count: Any, state: RunState, order: Any, draws: Any = None
     ) -> Any:
