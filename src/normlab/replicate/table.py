@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from normlab.replicate import notebook
+from normlab.replicate import gradient_rate, notebook
 from normlab.replicate.replication import Replication
 
-REPLICATIONS: dict[str, Replication] = {replication.id: replication for replication in (notebook.REPLICATION,)}
+REPLICATIONS: dict[str, Replication] = {
+    replication.id: replication for replication in (notebook.REPLICATION, gradient_rate.REPLICATION)
+}
