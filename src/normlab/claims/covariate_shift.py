@@ -113,9 +113,7 @@ def judge(evidence: pl.DataFrame) -> Finding:
 def draw(evidence: pl.DataFrame) -> Drawing:
     """Return the shift over the steps at the shared rate, a line per arm and layer, medians over the seeds."""
     rows = (
-        evidence.filter(
-            pl.col("quantity") == PRIMARY, pl.col("rate_name") == "shared", pl.col("value").is_finite()
-        )
+        evidence.filter(pl.col("quantity") == PRIMARY, pl.col("rate_name") == "shared", pl.col("value").is_finite())
         .group_by("arm", "layer", "step")
         .agg(
             pl.col("value").median().alias("y"),

@@ -120,7 +120,9 @@ def draw(evidence: pl.DataFrame) -> Drawing:
         )
         .filter(pl.col("low") > 0)
         .sort("activation", "arm", "layer")
-        .select(pl.format("{}, {}", "activation", "arm").alias("series"), pl.col("layer").alias("x"), "y", "low", "high")
+        .select(
+            pl.format("{}, {}", "activation", "arm").alias("series"), pl.col("layer").alias("x"), "y", "low", "high"
+        )
     )
     return Drawing(
         "lines",

@@ -57,7 +57,9 @@ def tower(bench: Bench, norm: Norm, depth: int, width: int) -> Blueprint:
 class Runs:
     """Gives each run its depth, activation and scale of weights; groups of runs come in order. For `Bench.train`."""
 
-    def __init__(self, depths: Sequence[int], activations: Sequence[str], scales: Sequence[float] | None = None) -> None:
+    def __init__(
+        self, depths: Sequence[int], activations: Sequence[str], scales: Sequence[float] | None = None
+    ) -> None:
         self.left = list(zip(depths, activations, scales or [1.0] * len(depths), strict=True))
 
     def __call__(self, program: Population, state: RunState) -> RunState:

@@ -31,8 +31,8 @@ def stopping_notes(summary: Mapping[str, Any]) -> list[str]:
     return [
         f"{stopping['reason']} Looks came after {pairs} pairs, at most {stopping['budget']} were allowed.",
         f"The verdict on {metric} is that of a confidence sequence, right at every look.{each} "
-        f"{listed(others).capitalize()} of the same runs are exploratory: their intervals and p-values take the number of "
-        f"pairs as fixed beforehand, and here {metric} decided it.",
+        f"{listed(others).capitalize()} of the same runs are exploratory: their intervals and p-values take the number "
+        f"of pairs as fixed beforehand, and here {metric} decided it.",
     ]
 
 
