@@ -137,7 +137,7 @@ def test_wrong_options_are_refused(options: dict[str, Any], message: str) -> Non
 
 
 def test_networks_are_known_by_name() -> None:
-    assert list(MODELS) == ["mlp"]
+    assert list(MODELS) == ["mlp", "convnet", "resnet", "recurrent", "transformer"]
     assert MODELS["mlp"].build is mlp
 
 
