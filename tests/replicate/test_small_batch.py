@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from normlab.replicate import small_batch
+from normlab.replicate.bench import bench_for
 from normlab.replicate.relation import checked
 from normlab.replicate.replication import Setting
 from normlab.replicate.small_batch import NUM_RELATIONS, Errors, measure, relations
-from normlab.replicate.bench import bench_for
 
 SPREAD = 0.003 * np.random.default_rng(0).normal(size=12)
 PUBLISHED = {

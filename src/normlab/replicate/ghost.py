@@ -1,4 +1,4 @@
-"""Large batches generalize worse; ghost batches and longer training narrow the gap: Hoffer et al. 2017, as relations."""
+"""Large batches generalize worse; ghost batches and more steps narrow the gap: Hoffer et al. 2017, as relations."""
 
 from __future__ import annotations
 

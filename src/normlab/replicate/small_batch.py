@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from normlab.replicate.bench import bench_for
 from normlab.replicate.relation import Relation, checked
 from normlab.replicate.replication import Checked, Replication, Setting
-from normlab.replicate.bench import bench_for
 
 if TYPE_CHECKING:
     from normlab.claims.bench import Bench
