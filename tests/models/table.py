@@ -1,4 +1,4 @@
-"""What the tests of both networks for images share: every norm on digits, trained by the project's own program."""
+"""What the tests of both networks for images share: digits for them, and a run by the project's own program."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from normlab.data import Part, load
-from normlab.norms import NORMS, Norm, check_model
+from normlab.norms import Norm, check_model
 from normlab.train.blueprint import Blueprint, blueprint
 from normlab.train.devices import run_mesh
 from normlab.train.initial import InitialValues
@@ -20,8 +20,6 @@ from normlab.train.optimizers import OPTIMIZERS
 from normlab.train.order import epoch_order
 from normlab.train.population import Population, place
 
-Builder = Callable[..., keras.Model]
-DIGIT = (8, 8)
 BATCH_SIZE = 32
 NUM_BATCHES = 12
 
@@ -34,21 +32,22 @@ class Trained(NamedTuple):
 
 
 class Classroom:
-    """Digits on one device, and what all norms of a network share."""
+    """A few hundred digits on one device, and what all norms of a network share."""
 
     def __init__(self) -> None:
-        whole = load("digits")
+        digits = load("digits")
         few = BATCH_SIZE * NUM_BATCHES
-        self.train = Part(whole.train.x[:few], whole.train.y[:few])
-        self.data = place(self.train, whole.validation, whole.validation, run_mesh(1))
+        self.train = Part(digits.train.x[:few], digits.train.y[:few])
+        self.divisor = digits.divisor
+        self.data = place(self.train, digits.validation, digits.test, run_mesh(1))
         self.values = InitialValues()
 
     def trained(self, built: Blueprint, rate: float, epochs: int) -> Trained:
-        """Train one run with SGD and momentum and return what came of it."""
-        optimizer = OPTIMIZERS["momentum"].build()
+        """Train one run with Adam and return what came of it."""
+        optimizer = OPTIMIZERS["adam"].build()
         optimizer.build(built.model.trainable_variables)
         objective = objective_for("classification", 10, built.model)
-        trainer = Trainer(built.model, optimizer, objective, BATCH_SIZE, 16.0)
+        trainer = Trainer(built.model, optimizer, objective, BATCH_SIZE, self.divisor)
         runs = Population(built, trainer, self.data, 1, self.values)
         state = runs.start([0], [rate])
         for epoch in range(epochs):
@@ -57,16 +56,21 @@ class Classroom:
         return Trained(float(record.val_accuracy[0]), finite)
 
 
-def plan(builder: Builder, norm: Norm, **options: Any) -> Blueprint:
-    """Return the blueprint of a network for digits, in which the norm can serve."""
-    built = blueprint(lambda: builder(norm, DIGIT, 10, **options))
+def plan(builder: Callable[..., keras.Model], norm: Norm, **options: Any) -> Blueprint:
+    """Return the blueprint of a network for digits, in which the norm can serve.
+
+    Moving statistics follow faster than by default: a hundred steps must do.
+    """
+    if "momentum" in norm.options:
+        norm = norm.with_options(momentum=0.9)
+    built = blueprint(lambda: builder(norm, (8, 8), 10, **options))
     check_model(norm, built.model, BATCH_SIZE)
     return built
 
 
-def plans(builder: Builder, **options: Any) -> dict[str, Blueprint]:
-    """Return the blueprints with every norm."""
-    return {name: plan(builder, norm, **options) for name, norm in NORMS.items()}
+def unfilled(builder: Callable[..., keras.Model], *arguments: Any, **options: Any) -> keras.Model:
+    """Return a network whose values are all zero: to draw them compiles a program for every shape."""
+    return blueprint(lambda: builder(*arguments, **options)).model
 
 
 def count(variables: list[Any]) -> int:

@@ -146,3 +146,14 @@ def test_a_norm_of_weights_acts_on_the_hidden_layers_alone() -> None:
     plain = mlp(NORMS["none"], (8,), 4, widths=(6, 6))
     assert type(model.get_layer("head")) is type(plain.get_layer("head"))
     assert type(model.get_layer("hidden_0")) is not type(plain.get_layer("hidden_0"))
+
+
+@pytest.mark.parametrize(("placement", "kind"), [("before", "Identity"), ("after", "Activation")])
+def test_a_norm_that_contains_the_activation_takes_its_place(placement: str, kind: str) -> None:
+    model = mlp(NORMS["evo-s0"], (8,), 4, widths=(8, 8), placement=placement)
+    assert {type(model.get_layer(f"activation_{depth}")).__name__ for depth in (0, 1)} == {kind}
+
+
+def test_a_norm_that_cant_serve_is_refused() -> None:
+    with pytest.raises(InputError, match="groups must divide the number of channels, got 4 groups and 6 channels"):
+        mlp(NORMS["group"], (8,), 4, widths=(8, 6))

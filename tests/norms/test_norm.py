@@ -10,7 +10,7 @@ import keras
 import pytest
 
 from normlab.errors import InputError
-from normlab.norms import NORMS, check, check_model
+from normlab.norms import NORMS, check, check_model, fixes_mean_over_space
 from normlab.norms import layers as norm_layers
 from tests.norms.table import layer_at
 
@@ -150,3 +150,13 @@ def test_a_model_is_checked_wherever_the_norm_stands() -> None:
     assert check_model(NORMS["batch"], model, 1) is None  # it stands nowhere
     good = keras.Sequential([keras.Input((5,)), keras.layers.Dense(8), norm(name="good")])
     assert check_model(norm, good, 8) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "fixes"),
+    [("group", {"groups": 8}, True), ("group", {}, False), ("evo-s0", {"groups": 8}, False), ("instance", {}, True)],
+)
+def test_groups_of_one_channel_fix_the_mean_over_space_as_instance_norm_does(
+    name: str, options: dict, fixes: bool
+) -> None:
+    assert fixes_mean_over_space(NORMS[name].with_options(**options), 8) == fixes

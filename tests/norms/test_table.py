@@ -15,9 +15,21 @@ import keras
 import numpy as np
 import pytest
 
-from normlab.norms import NORMS
+from normlab.norms import NORMS, fixes_mean_over_space
 from tests.norms.reference import Given
-from tests.norms.table import CASES, SILENT, UNUSUAL, call, inputs, layer_at, mask_for, norm_of, places, starting_values
+from tests.norms.table import (
+    CASES,
+    SILENT,
+    UNITS,
+    UNUSUAL,
+    call,
+    inputs,
+    layer_at,
+    mask_for,
+    norm_of,
+    places,
+    starting_values,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 # Rounding of float32 in sums over some hundred terms, relative to the largest entry.
@@ -195,7 +207,7 @@ def test_half_precision(name: str, half: str, tolerance: float) -> None:
 
 @pytest.mark.parametrize("name", list(NORMS))
 def test_what_the_table_says_is_so(name: str) -> None:
-    """Coupling, evaluation and the useless bias are measured on a fresh layer, as a network has it at its start."""
+    """All is measured on a fresh layer, as a network has it at its start."""
     norm, x = NORMS[name], inputs("image")
     model = keras.Sequential([keras.Input(x.shape[1:]), layer_at(norm)])
     c = np.random.default_rng(5).normal(size=x.shape[1:]).astype(np.float32)
@@ -209,8 +221,11 @@ def test_what_the_table_says_is_so(name: str) -> None:
     assert (np.abs(gradient[1:]).max() > 1e-6 * scale) == norm.couples_samples
     # A bias per unit adds the same to every entry of that unit.
     assert (np.abs(gradient.sum((0, 1, 2))).max() < 1e-5 * scale) == norm.cancels_bias
-    differs = np.abs(np.asarray(model(x, training=True)) - np.asarray(model(x, training=False))).max() > 1e-3
+    trained = np.asarray(model(x, training=True))
+    differs = np.abs(trained - np.asarray(model(x, training=False))).max() > 1e-3
     assert bool(differs) == norm.differs_in_evaluation
+    is_fixed = np.ptp(trained.mean((1, 2)), axis=0).max() < 1e-5
+    assert is_fixed == fixes_mean_over_space(norm, UNITS)
 
 
 def test_numpy_backend_agrees(tmp_path: Path) -> None:

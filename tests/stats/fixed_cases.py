@@ -131,7 +131,7 @@ CASES = [
     Case("McNemar, equal chances", _NULL, _NULL, outcomes(0.15, 0.15), mcnemar, 1000),
     Case("McNemar, 0.4 against 0.15 diverge, found", _POWER, _POWER, outcomes(0.3, 0.05), mcnemar, 1000),
     Case("outcomes, interval holds the difference", 0.949, 0.957, outcome_interval, mcnemar, 1000),
-    Case("log-rank in pairs, equal paces, 10", 0.8 * _EXACT, _EXACT, paces(1, 1, 10, "paired_p_value"), log_rank, 2000),
+    Case("log-rank in pairs, equal paces, 10", 0.8 * _EXACT, _EXACT, paces(1, 1, 10, "paired_p_value"), log_rank, 1500),
     Case("log-rank in pairs, three times the pace, 20", 0.726, 0.748, paces(3, 1, 20, "paired_p_value"), log_rank, 500),
     Case("log-rank, usual, equal paces, 20", 0.05, 0.062, paces(1, 0, 20, "p_value"), log_rank, 1000),
     Case("log-rank, usual, equal paces, pairs that share", 0.0, 0.01, paces(1, 2, 20, "p_value"), log_rank, 500),
@@ -144,9 +144,9 @@ CASES = [
     Case(
         "variance ratio held, heavy-tailed, 10", 0.822, 0.832, pairing_interval("heavy-tailed", *_RATIO), pairing, 2000
     ),
-    Case("five data sets, difference held, 10", 0.929, 0.945, data_sets("difference_interval"), across_data_sets, 250),
+    Case("five data sets, difference held, 10", 0.929, 0.945, data_sets("difference_interval"), across_data_sets, 200),
     Case(
-        "five data sets, probability held, 10", 0.943, 0.959, data_sets("probability_interval"), across_data_sets, 250
+        "five data sets, probability held, 10", 0.943, 0.959, data_sets("probability_interval"), across_data_sets, 200
     ),
 ]
 
@@ -187,7 +187,6 @@ BROKEN: list[tuple[str, Callable[..., Any]]] = [
     ("outcomes, interval holds the difference", swapped),
     ("log-rank in pairs, three times the pace, 20", unpaired),
     ("restricted mean, difference held, 20", no_misses),
-    ("restricted mean, ratio held, 20", no_misses),
     ("correlation held, gaussian, 10", narrow),
     ("variance ratio held, gaussian, 10", narrow),
     ("five data sets, difference held, 10", apart),

@@ -13,6 +13,7 @@ import pytest
 from normlab.data import Part
 from normlab.study.design import Study
 from normlab.train.augment import AUGMENTATIONS, augmented, epoch_draws, pad_of
+from normlab.train.blueprint import Blueprint
 from normlab.train.devices import run_mesh
 from normlab.train.order import epoch_order
 from normlab.train.population import EpochRecord, Layout, Population, choose_layout, place
@@ -124,7 +125,8 @@ def test_a_run_trains_on_its_own_images_and_is_evaluated_on_those_stored(
 
 
 def test_the_layout_is_measured_with_augmentation() -> None:
-    chosen, seconds = choose_layout(lambda layout: _augmenting(2, layout))
+    smallest = plan("none", widths=(2,))
+    chosen, seconds = choose_layout(lambda layout: _augmenting(2, layout, smallest))
     assert set(seconds) == {"map", "vmap"}
     assert chosen.layout == min(seconds, key=lambda name: seconds[name])
 
@@ -135,7 +137,7 @@ def test_draws_are_never_forgotten() -> None:
         pop.train(pop.start([0], [0.1]), [epoch_order(0, 0, NUM)])
 
 
-def _augmenting(capacity: int, layout: Layout = "map") -> Population:
-    pop = population(PLAN, DIGITS, capacity, layout=layout, num_devices=1)
+def _augmenting(capacity: int, layout: Layout = "map", blueprint_: Blueprint = PLAN) -> Population:
+    pop = population(blueprint_, DIGITS, capacity, layout=layout, num_devices=1)
     pop.trainer = dataclasses.replace(pop.trainer, augmentation=AUGMENTATIONS["flip-crop"])
     return pop

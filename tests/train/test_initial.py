@@ -122,6 +122,17 @@ def test_values_that_the_model_was_given_are_kept() -> None:
     assert values["sequential:0/dense:1/kernel"].std() > 0.1
 
 
+def test_given_values_are_shared_only_if_they_are_equal() -> None:
+    def build(value: float) -> keras.Model:
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, name="hidden")], name="net")
+        model.layers[0].set_weights([np.full((4, 3), value), np.zeros(3)])
+        return model
+
+    plans = [blueprint(lambda value=value: build(value)) for value in (7.0, 7.0, 8.0)]
+    assert shared_paths(plans[:2]) == ["net/hidden/bias", "net/hidden/kernel"]
+    assert shared_paths(plans) == ["net/hidden/bias"]
+
+
 def test_dropout_draws_the_same_in_every_build_of_a_model() -> None:
     def build() -> keras.Model:
         return keras.Sequential([keras.Input((4,)), keras.layers.Dropout(0.5), keras.layers.Dense(2)])

@@ -37,7 +37,7 @@ class Block(keras.layers.Layer):
 
 
 def _nested(norm) -> keras.Model:
-    layers = [keras.Input((8, 8)), keras.layers.Flatten(), Block(norm), Block(norm), keras.layers.Dense(10)]
+    layers = [keras.Input((8, 8)), keras.layers.Flatten(), Block(norm), keras.layers.Dense(10)]
     return keras.Sequential(layers)
 
 
@@ -60,10 +60,23 @@ def _trained(pop: Population):
     return state, record
 
 
-@pytest.mark.parametrize(("name", "layout"), [("mlp", "map"), ("nested", "vmap")])
-def test_an_evaluation_uses_the_statistics_of_the_training_part(name: str, layout: Layout) -> None:
-    pop = _population(blueprint(BUILDERS[name]), layout, recomputes=True)
-    state, record = _trained(pop)
+@pytest.fixture(scope="module")
+def mapped():
+    pop = _population(blueprint(BUILDERS["mlp"]), "map", recomputes=True)
+    return pop, *_trained(pop)
+
+
+@pytest.fixture(scope="module")
+def vectorized():
+    pop = _population(blueprint(BUILDERS["nested"]), "vmap", recomputes=True)
+    return pop, *_trained(pop)
+
+
+@pytest.mark.parametrize(("name", "trained"), [("mlp", "mapped"), ("nested", "vectorized")])
+def test_an_evaluation_uses_the_statistics_of_the_training_part(
+    name: str, trained: str, request: pytest.FixtureRequest
+) -> None:
+    pop, state, record = request.getfixturevalue(trained)
     losses, accuracies = pop.test(state, 2, ORDERS[-1])
     model = BUILDERS[name]()
     for run in range(2):
@@ -85,12 +98,10 @@ def test_an_evaluation_uses_the_statistics_of_the_training_part(name: str, layou
             assert accuracy[run] == pytest.approx((logits.argmax(1) == part.y).mean(), abs=1e-6)
 
 
-def test_training_does_not_notice() -> None:
+def test_training_does_not_notice(mapped) -> None:
     """The state, running statistics included, is that of batch norm; only what is evaluated differs."""
-    plan = blueprint(BUILDERS["mlp"])
-    (precise, precise_record), (running, running_record) = (
-        _trained(_population(plan, "map", on)) for on in (True, False)
-    )
+    pop, precise, precise_record = mapped
+    running, running_record = _trained(_population(pop.plan, "map", recomputes=False))
     for one, other in zip(leaves(precise, 1), leaves(running, 1), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(precise_record.loss, running_record.loss, rtol=1e-5)

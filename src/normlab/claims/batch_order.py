@@ -189,7 +189,7 @@ CLAIM = Claim(
     metric="what sorting costs, batch minus none: test error sorted minus shuffled",
     expected="a larger loss with batch norm: moments of one class in training, of all in evaluation; batches that are "
     "not independent samples are known to harm it, and shuffling to mend it",
-    source="Ioffe 2017, arXiv:1702.03275, section 4.3; Wu and Johnson 2021, arXiv:2105.07576, section 6",
+    source="Ioffe 2017, arXiv:1702.03275; Wu and Johnson 2021, arXiv:2105.07576",
     measure=measure,
     judge=judge,
     draw=draw,

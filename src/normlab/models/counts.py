@@ -15,11 +15,11 @@ def require_count(name: str, value: object, largest: int) -> None:
 
 def require_widths(widths: Sequence[object], largest: int, example: str) -> None:
     """Raise `InputError` unless there is at least one width, each a whole number from 1 to `largest`."""
-    listed = list(widths) if isinstance(widths, Sequence) and not isinstance(widths, str) else []
-    if not listed or not all(_is_count(width, largest) for width in listed):
+    given = list(widths) if isinstance(widths, list | tuple) else widths
+    if not isinstance(given, list) or not given or not all(_is_count(width, largest) for width in given):
         rule = f"widths must hold at least one width, each from 1 to {largest:,}"
-        raise InputError(rule, widths if not isinstance(widths, Sequence) else listed, f"give counts such as {example}")
+        raise InputError(rule, given, f"give counts such as {example}")
 
 
 def _is_count(value: object, largest: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= largest
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= int(value) <= largest

@@ -57,9 +57,9 @@ class OverTime(keras.layers.Layer):  # type: ignore[misc]
             for variable in self.norm.trainable_variables:
                 if variable.name in SCALES:
                     variable.assign(ops.full(variable.shape, self.gamma, dtype=variable.dtype))
-        self._kept = self.norm.non_trainable_weights  # without the states of generators
-        weights = {id(variable) for variable in self._kept}
-        self._generators = [v for v in self.norm.non_trainable_variables if id(v) not in weights]
+        self._kept = _statistics(self.norm)
+        weights = {id(variable) for variable in self.norm.weights}
+        self._generators = [v for v in self.norm.variables if id(v) not in weights]
         self._per_step = [
             self.add_weight(
                 shape=(self.num_steps, *variable.shape),
@@ -85,7 +85,9 @@ class OverTime(keras.layers.Layer):  # type: ignore[misc]
     def at_step(self, x: Any, kept: Kept, training: bool | None) -> tuple[Any, Kept]:
         """Return the normalized x, (batch, units), and what is kept afterwards; nothing is assigned."""
         values = [*zip(self._kept, kept.statistics, strict=True), *zip(self._generators, kept.generators, strict=True)]
-        parameters = [(variable, variable) for variable in self.norm.trainable_variables]
+        # The scope hides values that an outer one gives, so it must get all of them, the parameters' too.
+        given = {id(variable) for variable, _ in values}
+        parameters = [(variable, variable) for variable in self.norm.variables if id(variable) not in given]
         with keras.StatelessScope([*parameters, *values]) as scope:
             y = self.norm(x, training=training)
         return y, Kept(*([scope.get_current_value(v) for v in part] for part in (self._kept, self._generators)))
@@ -112,7 +114,7 @@ class PerStep(keras.initializers.Initializer):  # type: ignore[misc]
     Args:
         norm: The norm; a new one like it is built to look its initial values up.
         units: Of its input.
-        index: Of the statistic among the norm's weights that are not trained.
+        index: Of the statistic among the norm's.
     """
 
     def __init__(self, norm: keras.layers.Layer, units: int | None, index: int) -> None:
@@ -124,8 +126,13 @@ class PerStep(keras.initializers.Initializer):  # type: ignore[misc]
         """Return the values of shape (num_steps, ...)."""
         fresh = type(self.norm).from_config(self.norm.get_config())
         fresh.build((None, self.units))
-        return ops.broadcast_to(ops.cast(fresh.non_trainable_weights[self.index], dtype), shape)
+        return ops.broadcast_to(ops.cast(_statistics(fresh)[self.index], dtype), shape)
 
     def get_config(self) -> dict[str, Any]:
         """Return what tells two of them apart."""
         return {"norm": self.norm.get_config(), "units": self.units, "index": self.index}
+
+
+def _statistics(norm: keras.layers.Layer) -> list[Any]:
+    """Return the weights that training moves without a gradient; a norm that is not trained has the same ones."""
+    return [variable for variable in norm.weights if not variable.trainable]

@@ -44,6 +44,9 @@ def transformer(
     with one of their own (frn, evo-s0) stand with it, as published. A norm of weights acts on the two Dense layers of
     each MLP, not inside the attention.
 
+    Refused is what subtracts each sample's mean over its tokens (instance; group with one channel a group): the mean
+    that the head gets would be beta, whatever the input.
+
     Biases: none in the embedding, where the positions do the same; none in the attention, where the key's has no
     effect; none in an MLP's last Dense if the norm subtracts a mean, since every reader of that sum is such a norm.
 
@@ -77,6 +80,7 @@ def transformer(
     )
     tokens, features = _token_shape(input_shape, patch)
     check(norm, (tokens, dim))
+    _require_a_mean(norm, dim)
     import keras
 
     from normlab.models.positions import LearnedPositions
@@ -138,6 +142,17 @@ def _token_shape(input_shape: Sequence[int], patch: int) -> tuple[int, int]:
             f"try {divisor} or one of its divisors, or 0 for rows",
         )
     return rows * columns // patch**2, patch**2 * math.prod(channels)
+
+
+def _require_a_mean(norm: Norm, dim: int) -> None:
+    """Raise `InputError` if the norm leaves nothing to the mean over tokens that follows the last one."""
+    rule = "the mean over a sample's tokens must depend on the input after the last norm"
+    if norm.cancels_bias and not norm.couples_samples:
+        received = f"{norm.name} norm, which subtracts it from every channel"
+        raise InputError(rule, received, "choose a norm over channels, such as layer")
+    if norm.options.get("groups") == dim and not norm.replaces_activation:
+        received = f"{norm.name} norm with {dim} groups of one channel, which subtracts it"
+        raise InputError(rule, received, "choose fewer groups")
 
 
 def _patches(images: Any, patch: int) -> Any:
