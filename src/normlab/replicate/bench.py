@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from normlab.replicate.relation import check_seeds
 
 if TYPE_CHECKING:
     from normlab.claims.bench import Bench
+    from normlab.data import Dataset
     from normlab.replicate.replication import Setting
 
 DATA = {"quick": "digits", "full": "mnist"}
@@ -16,7 +17,12 @@ SEEDS = {"quick": 12, "full": 20}
 
 
 def bench_for(
-    setting: Setting, num_relations: int, model: str, network: Mapping[str, Any], data: str | None = None
+    setting: Setting,
+    num_relations: int,
+    model: str,
+    network: Mapping[str, Any],
+    data: str | None = None,
+    change: Callable[[Dataset], Dataset] | None = None,
 ) -> Bench:
     """Return the bench of a replication with as many seeds as the setting asks for.
 
@@ -26,6 +32,7 @@ def bench_for(
         model: A name in `normlab.models.MODELS`.
         network: Options of that network.
         data: In place of the budget's own data set.
+        change: Of the data before anything is made for them, such as another shape of a sample.
 
     Raises:
         InputError: For too few seeds, or without the files of the data set.
@@ -37,6 +44,7 @@ def bench_for(
     from normlab.train.devices import prepare
 
     prepare()
-    bench = Bench(load(data or DATA[setting.budget], data_dir=setting.data_dir), model, network, setting.budget)
+    dataset = load(data or DATA[setting.budget], data_dir=setting.data_dir)
+    bench = Bench(change(dataset) if change else dataset, model, network, setting.budget)
     bench.seeds = list(range(seeds))
     return bench

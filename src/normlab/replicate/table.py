@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from normlab.replicate import bjorck, ghost, gradient_rate, ioffe, notebook, small_batch
+from normlab.replicate import bjorck, ghost, gradient_rate, ioffe, notebook, per_timestep, small_batch
 from normlab.replicate.replication import Replication
 
 REPLICATIONS: dict[str, Replication] = {
@@ -14,5 +14,6 @@ REPLICATIONS: dict[str, Replication] = {
         small_batch.REPLICATION,
         ghost.REPLICATION,
         ioffe.REPLICATION,
+        per_timestep.REPLICATION,
     )
 }
