@@ -96,7 +96,7 @@ def run(
         "label_smoothing": label_smoothing,
         "augment": augment,
         "rates": rates if rates in (None, "tuned") else _numbers("rates", rates, float),
-        "seeds": seeds,
+        "seeds": _whole_number(seeds),
         "max_seeds": max_seeds,
         "tuning_seeds": tuning_seeds,
         "epochs": epochs,
@@ -112,6 +112,14 @@ def run(
         in_file = settings.get("network", {})
         settings["network"] = {**in_file, **given} if isinstance(in_file, dict) else in_file
     run_and_show(make_study(settings), out)
+
+
+def _whole_number(text: str | None) -> int | str | None:
+    """Read a whole number; anything else, such as auto, is left for the study to judge."""
+    try:
+        return text if text is None else int(text)
+    except ValueError:
+        return text
 
 
 def _numbers(name: str, text: str | None, kind: type[int] | type[float]) -> list[Any] | None:
