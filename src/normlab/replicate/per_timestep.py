@@ -14,7 +14,7 @@ from normlab.replicate.replication import Checked, Replication, Setting
 
 if TYPE_CHECKING:
     from normlab.claims.bench import Bench, Trained
-    from normlab.data import Dataset, Part
+    from normlab.data.dataset import Dataset, Part
     from normlab.train.loop import RunState
     from normlab.train.population import Population
 
@@ -37,10 +37,10 @@ NUM_RELATIONS = 3
 def sequences(pixels: int, dataset: Dataset) -> Dataset:
     """Return the images as sequences, in reading order: (n, steps, pixels)."""
 
-    def unrolled(part: Part) -> Part:
+    def read(part: Part) -> Part:
         return dataclasses.replace(part, x=part.x.reshape(len(part), -1, pixels))
 
-    train, validation, test = (unrolled(part) for part in (dataset.train, dataset.validation, dataset.test))
+    train, validation, test = (read(part) for part in dataset.parts.values())
     return dataclasses.replace(dataset, train=train, validation=validation, test=test)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from normlab.replicate import bjorck, ghost, gradient_rate, ioffe, notebook, per_timestep, small_batch
+from normlab.replicate import bjorck, ghost, gradient_rate, ioffe, notebook, per_timestep, santurkar, small_batch
 from normlab.replicate.replication import Replication
 
 REPLICATIONS: dict[str, Replication] = {
@@ -15,5 +15,6 @@ REPLICATIONS: dict[str, Replication] = {
         ghost.REPLICATION,
         ioffe.REPLICATION,
         per_timestep.REPLICATION,
+        santurkar.REPLICATION,
     )
 }
