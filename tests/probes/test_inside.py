@@ -9,6 +9,9 @@ import keras
 import numpy as np
 import pytest
 
+from normlab.models import recurrent
+from normlab.norms import NORMS
+from normlab.probes import activations
 from normlab.probes.alone import alone
 from normlab.probes.gradients import gradients
 from normlab.probes.inside import pass_through, survey
@@ -113,3 +116,14 @@ def _submodel(model: keras.Model, tensors: list, x: np.ndarray) -> list:
         [v.value for v in sub.trainable_variables], [v.value for v in sub.non_trainable_variables], x, training=True
     )
     return outputs
+
+
+def test_what_a_compiled_loop_computes_has_no_value_outside_of_it() -> None:
+    model = recurrent(NORMS["batch"], (5, 4), 3, cell="simple", units=6)
+    trainer, state = alone(model)
+    x, y = samples(BATCH, 5, 4)
+    assert [one.name for one in survey(trainer, x)] == ["rnn/input", "rnn", "head"]  # nothing of every time step
+    groups = parameter_groups(trainer, x)
+    assert sorted(index for own in groups.values() for index in own) == list(range(len(model.trainable_variables)))
+    measured = jax.jit(lambda state: activations.measure(trainer, state, x, y))(state)
+    assert np.isfinite(measured["variance"]).all()

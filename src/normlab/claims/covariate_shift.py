@@ -183,7 +183,7 @@ def _probe(bench: Bench, program: Population, common: list[str], has_shift: bool
     from normlab.probes import covariate_shift
     from normlab.probes.inside import batch_loss, pass_through
 
-    fixed = jnp.asarray(bench.dataset.train.x[: bench.batch_size])
+    fixed: Any = bench.dataset.train.x[: bench.batch_size]
     names = _layers(bench, program)
     chosen = np.array([names.index(name) for name in common])
 

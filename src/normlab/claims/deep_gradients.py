@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -64,14 +64,15 @@ def norms_by_layer(bench: Bench, program: Population, rates: dict[str, float]) -
     """Return activation, depth, rate, seed, time, layer, norm of networks of the largest depth."""
     depth = DEPTHS[bench.budget][-1]
     cells = [(name, depth, rates[name], seed) for name in ACTIVATIONS for seed in bench.seeds]
-    probe = jax.jit(jax.vmap(_gradient_norms(bench, program)))
+    doubled = _doubled(bench, program, depth)
+    probe = gradient_norms(bench, program, doubled)
     trained = _train(bench, program, cells, observe=lambda _program, state, _done: np.asarray(probe(state)))
     measured = {"start": 0, "trained": -1}
     found = {
         time: np.concatenate([seen[which] for seen in trained.observed])[: len(cells)]
         for time, which in measured.items()
     }
-    found["start, weights doubled"] = np.asarray(probe(_doubled(bench, program, depth)))
+    found["start, weights doubled"] = np.asarray(probe(doubled))
     rows = []
     for time, norms in found.items():
         of = cells if time in measured else [("relu", depth, None, seed) for seed in bench.seeds]
@@ -79,6 +80,18 @@ def norms_by_layer(bench: Bench, program: Population, rates: dict[str, float]) -
             rows += [(*cell, time, layer, float(norm)) for layer, norm in enumerate(layers, 1)]
     names = ["activation", "depth", "rate", "seed", "time", "layer", "norm"]
     return pl.DataFrame(rows, schema=names, orient="row", infer_schema_length=None)
+
+
+def gradient_norms(bench: Bench, program: Population, state: RunState) -> Callable[[RunState], Any]:
+    """Compile ‖∂L/∂h_l‖ on one training batch, the same for all runs: state of all runs -> (runs, layers)."""
+    train = bench.dataset.train
+    chosen = seeding.generator(bench.seeds[0], "claims", "gradient-flow").permutation(len(train))[: bench.batch_size]
+    where = [output.name for output in survey(program.trainer, train.x[chosen])].index(SHIFTS)
+
+    def norms(run: RunState, x: Any, y: Any) -> jax.Array:
+        return jnp.linalg.norm(gradients(program.trainer, run, x, y)[1][where], axis=(0, 2))
+
+    return program.compile_measurement(norms, train.x[chosen], train.y[chosen], state)
 
 
 def _train(bench: Bench, program: Population, cells: Sequence[tuple[str, int, float, int]], **named: Any) -> Trained:
@@ -100,16 +113,3 @@ def _doubled(bench: Bench, program: Population, depth: int) -> RunState:
     """Return the start of a ReLU network per seed from weights that are too large."""
     runs = Runs([depth] * len(bench.seeds), ["relu"] * len(bench.seeds), [TOO_LARGE] * len(bench.seeds))
     return runs(program, program.start(bench.seeds, [0.0] * len(bench.seeds)))
-
-
-def _gradient_norms(bench: Bench, program: Population) -> Any:
-    """Return the function (state of one run) -> ‖∂L/∂h_l‖, (layers,), on one training batch, the same for all runs."""
-    train = bench.dataset.train
-    chosen = seeding.generator(bench.seeds[0], "claims", "gradient-flow").permutation(len(train))[: bench.batch_size]
-    x, y = jnp.asarray(train.x[chosen]), jnp.asarray(train.y[chosen])
-    where = [output.name for output in survey(program.trainer, x)].index(SHIFTS)
-
-    def norms(state: Any) -> Any:
-        return jnp.linalg.norm(gradients(program.trainer, state, x, y)[1][where], axis=(0, 2))
-
-    return norms

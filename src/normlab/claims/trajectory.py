@@ -39,24 +39,31 @@ def trajectory(
     """
     import jax
 
-    every_run = jax.jit(jax.vmap(lambda state, x, y: measure(program.trainer, state, x, y), in_axes=(0, None, None)))
-    count, train = MEASUREMENTS[bench.budget], bench.dataset.train
+    count, train, size = MEASUREMENTS[bench.budget], bench.dataset.train, program.trainer.batch_size
+    whole, rest = divmod(len(train), size)
+    batches = min(whole, max(1, STEPS[bench.budget] // count))
+    stride = batches + (rest > 0)
     drawn = seeding.generator(bench.seeds[0], "claims", "trajectory").permutation(len(train))
-    batches = np.resize(drawn, (count + 1, program.trainer.batch_size))
+    chosen = np.resize(drawn, (count + 1, size))
+    compiled: list[Callable[[RunState], Any]] = []
 
-    def observe(_: Population, state: RunState, done: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        x, y = train.x[batches[done]], train.y[batches[done]]
-        return np.asarray(state.step), jax.tree.map(np.asarray, every_run(state, x, y))
+    def now(state: RunState, x: Any, y: Any) -> dict[str, Any]:
+        number = state.step // stride
+        return measure(program.trainer, state, x[number], y[number])
+
+    def observe(_: Population, state: RunState, __: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        if not compiled:
+            compiled.append(program.compile_measurement(now, train.x[chosen], train.y[chosen], state))
+        return np.asarray(state.step), jax.tree.map(np.asarray, compiled[0](state))
 
     cells = [(name, seed) for name in rates for seed in bench.seeds]
-    every = min(len(train) // program.trainer.batch_size, max(1, STEPS[bench.budget] // count))
     trained = bench.train(
         program,
         [seed for _, seed in cells],
         [rates[name] for name, _ in cells],
         count,
         observe=observe,
-        batches=every,
+        batches=batches,
     )
     found = []
     for index, cell in enumerate(cells):

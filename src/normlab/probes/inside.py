@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import keras
+from jax.extend.core import get_opaque_trace_state
 
 from normlab.train.loop import scaled
 
@@ -59,7 +60,7 @@ def pass_through(
 
     Functional and Sequential models are looked into, subclassed models and layers that the user made of layers too.
     Keras's own layers of layers (recurrent layers, attention, `Bidirectional`) and wrappers count as one layer, since
-    what is inside them may run in a compiled loop.
+    what is inside them may run in a compiled loop. Calls inside a loop that a user's layer compiles are left out too.
 
     Args:
         trainer: What is fixed while a run trains.
@@ -118,9 +119,11 @@ class _Recorder:
         self.counts: dict[str, int] = {}
         self.path: list[str] = []
         self.is_closed = False  # inside a layer that counts as one
+        # What is computed inside a loop has no value outside of it, where JAX traces for another function.
+        self.trace = get_opaque_trace_state()
 
     def called(self, original: Any, layer: keras.Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if self.is_closed:
+        if self.is_closed or get_opaque_trace_state() != self.trace:
             return original(layer, *args, **kwargs)
         is_open = _is_graph(layer) or _is_made_of_layers(layer)
         self.path.append(layer.name)
