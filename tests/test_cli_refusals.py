@@ -66,7 +66,7 @@ def test_the_other_commands_refuse_as_well(case: str) -> None:
     refused(command(*arguments), rule, received, action)
 
 
-USAGE = [("run", "--nope"), ("run", "--seeds", "many"), ("run", "a.toml", "b.toml"), ("nope",), ("data", "get")]
+USAGE = [("run", "--nope"), ("run", "--epochs", "many"), ("run", "a.toml", "b.toml"), ("nope",), ("data", "get")]
 
 
 @pytest.mark.parametrize("arguments", USAGE, ids=" ".join)

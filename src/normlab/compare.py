@@ -40,12 +40,14 @@ def compare(
     label_smoothing: float = 0.0,
     augment: str = "none",
     rates: str | float | Sequence[float] = "tuned",
-    seeds: int = 10,
+    seeds: int | Literal["auto"] = 10,
+    max_seeds: int | None = None,
     tuning_seeds: int | None = None,
     epochs: int = 10,
     batch_size: int = 32,
     margin: float = 0.005,
     reach: float | None = None,
+    probes: Sequence[str] = (),
     out: str | Path | None = None,
     watch: Callable[[Progress], None] = ignore_progress,
 ) -> Result:
@@ -73,12 +75,15 @@ def compare(
         label_smoothing: Share of every label that is spread over all classes, in training alone.
         augment: What is done to training images: `none`, `flip`, `crop` or `flip-crop`.
         rates: `"tuned"`, a learning rate, or several, of which the first is the one that the answer is about.
-        seeds: Pairs reported on.
+        seeds: Pairs reported on, or `"auto"`: pairs are added until every arm's primary metric is decided.
+        max_seeds: The most pairs of `"auto"`; default: 40.
         tuning_seeds: Seeds per rate that choose it; default: as many as `seeds`, at most eight.
         epochs: Passes over the training part.
         batch_size: Samples per step.
         margin: A smaller difference in accuracy is negligible; stated before the data are seen.
         reach: The validation accuracy (or loss) for epochs to target; default: one point below the pooled median.
+        probes: Names in `normlab.probes.PROBES`, measured in every run reported on, before the first epoch and after
+            each.
         out: The study's folder; default: a new one under `runs/`.
         watch: Called with a `Progress` after every epoch of every arm.
 
@@ -104,11 +109,13 @@ def compare(
         "augment": augment,
         "rates": rates,
         "seeds": seeds,
+        "max_seeds": max_seeds,
         **({} if tuning_seeds is None else {"tuning_seeds": tuning_seeds}),
         "epochs": epochs,
         "batch_size": batch_size,
         "margin": margin,
         "reach": reach,
+        "probes": probes,
     }
     return run_study(make_study(settings), out=out, watch=watch, data=data, model=model)
 

@@ -52,6 +52,11 @@ class Result:
         """One row per run."""
         return self.records.runs
 
+    @property
+    def probes(self) -> pl.DataFrame | None:
+        """What was measured inside the runs reported on: one row per run, epoch, probe, layer and quantity, if any."""
+        return self.records.probes
+
     def summary(self) -> pl.DataFrame:
         """Return a table of all comparisons: value, baseline, difference, interval, pairs, verdict."""
         import polars as pl

@@ -31,13 +31,14 @@ def progress_bar(console: Console) -> Iterator[Callable[[Progress], None]]:
 def show_result(console: Console, result: Result) -> None:
     """Print one table per metric with difference, interval and verdict, the answer, and where the report lies."""
     from normlab.report.own_model import own_model
+    from normlab.report.stopping import stopping_notes
     from normlab.report.table import terminal_tables
     from normlab.report.words import sentence
 
     summary = result.records.summary
     for table in terminal_tables(summary, max(console.width, NARROWEST)):
         console.print(table)
-    for line in [*own_model(result.records.study), *_notes(summary)]:
+    for line in [*own_model(result.records.study), *stopping_notes(summary), *_notes(summary)]:
         console.print(f"Note: {line}", markup=False)
     for comparison in answers(summary):
         console.print(sentence(comparison), markup=False, style="bold")
@@ -99,4 +100,5 @@ def _line_teller(console: Console) -> Callable[[Progress], None]:
 def _words(now: Progress) -> str:
     stage = "tuning rates" if now.stage == "tuning" else "runs to report"
     num_epochs = now.run_epochs_total // now.runs_total
-    return f"{stage}: {now.runs_done} of {now.runs_total} runs, {now.arm} epoch {now.epoch} of {num_epochs}"
+    most = "at most " if now.at_most else ""
+    return f"{stage}: {now.runs_done} of {most}{now.runs_total} runs, {now.arm} epoch {now.epoch} of {num_epochs}"

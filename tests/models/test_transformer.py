@@ -99,13 +99,13 @@ def test_save_and_load(tmp_path: Path) -> None:
 
 
 WRONG: list[tuple[dict[str, Any], str]] = [
-    ({"dim": 0}, r"dim must be a whole number of at least 1, got 0"),
-    ({"depth": True}, r"depth must be a whole number of at least 1, got True"),
+    ({"dim": 0}, r"dim must be a whole number from 1 to 10,000, got 0"),
+    ({"depth": True}, r"depth must be a whole number from 1 to 10,000, got True"),
     ({"heads": 3}, r"heads must divide dim, got 3 heads and dim 64; try dim 63"),
     ({"dim": 2}, r"heads must divide dim, got 4 heads and dim 2; try dim 4"),
-    ({"mlp_ratio": 0}, r"mlp_ratio must be a whole number of at least 1"),
-    ({"patch": -1}, r"patch must be a whole number of at least 1, got -1"),
-    ({"patch": False}, r"patch must be a whole number of at least 1, got False"),
+    ({"mlp_ratio": 0}, r"mlp_ratio must be a whole number from 1 to 10,000"),
+    ({"patch": -1}, r"patch must be a whole number from 1 to 10,000, got -1"),
+    ({"patch": False}, r"patch must be a whole number from 1 to 10,000, got False"),
     ({"order": "before"}, r"order must be a known name, got 'before'; choose one of pre, post"),
     ({"dropout": 1.0}, r"dropout must be at least 0 and below 1, got 1\.0"),
     ({"dropout": float("nan")}, r"dropout must be at least 0 and below 1, got nan"),

@@ -105,3 +105,21 @@ def test_misuse(differences: list[float], confidence: float, message: str) -> No
     for function in (confidence_sequence, interval_so_far):
         with pytest.raises(ValueError, match=message):
             function(differences, confidence=confidence)
+
+
+@pytest.mark.parametrize("first", [1, 8, 15])
+def test_before_the_first_look_there_is_no_interval_and_after_it_a_wider_one(first: int) -> None:
+    sample = SAMPLES["accuracy"]
+    whole, later = confidence_sequence(sample), confidence_sequence(sample, first_look=first)
+    assert np.isinf(later.low[: first - 1]).all()
+    assert np.isinf(later.high[: first - 1]).all()
+    assert (later.low <= whole.low + 1e-12).all()
+    assert (later.high >= whole.high - 1e-12).all()
+    assert interval_so_far(sample, first_look=first) == pytest.approx((later.low[-1], later.high[-1]))
+
+
+def test_six_equal_differences_do_not_fix_the_interval_before_the_first_look() -> None:
+    sample = [0.0] * 6 + [0.01] * 4
+    whole, later = interval_so_far(sample), interval_so_far(sample, first_look=10)
+    assert whole == pytest.approx((0.0, 0.0), abs=1e-12)
+    assert later[0] <= 0.0 < 0.009 < later[1]

@@ -100,6 +100,30 @@ def test_identical_arms() -> None:
     assert sequential_verdict(np.zeros(50), margin=0.0).verdict == "undecided"
 
 
+def test_what_comes_before_the_first_look_decides_nothing_alone() -> None:
+    """Six equal differences leave only the mean 0; a first look after ten pairs asks the others too."""
+    row = [0.0] * 6 + [0.01, 0.012, 0.009, 0.011]
+    early, late = (sequential_verdict(row, margin=0.005, first_look=first) for first in (1, 10))
+    assert (early.verdict, early.decided_after) == ("equivalent", 6)
+    assert early.high < 1e-9
+    assert (late.verdict, late.decided_after) == ("undecided", None)
+    assert late.low < 0.0 < np.mean(row) < late.high
+    assert sequential_verdict(row[:9], margin=0.005, first_look=10).reason == (
+        "9 pairs so far; at this level, no decision can come before 10 pairs."
+    )
+
+
+@pytest.mark.parametrize("first", [1, 7, 12])
+def test_a_later_first_look_only_ever_delays(first: int) -> None:
+    rows = np.random.default_rng(4).normal(0.7, 1.0, (30, 40))
+    now, later = (states_after_each_pair(rows, margin=1.5, first_look=look) for look in (1, first))
+    assert not later[:, : first - 1].any()
+    assert np.all((later == 0) | (now > 0))
+    for row, states in zip(rows[:4], later[:4], strict=True):
+        judged = [sequential_verdict(row[:n], margin=1.5, first_look=first).verdict for n in (first, 25, 40)]
+        assert judged == [STATES[states[n - 1]] for n in (first, 25, 40)]
+
+
 def test_no_pairs_yet() -> None:
     judged = sequential_verdict([], margin=0.1)
     assert (judged.verdict, judged.pairs, judged.decided_after) == ("undecided", 0, None)
@@ -141,6 +165,7 @@ def test_reason_of_an_undecided_verdict() -> None:
         ([1.0], {"margin": -1.0}, "margin"),
         ([1.0], {"margin": math.inf}, "margin"),
         ([1.0], {"alpha": 1.0}, "alpha must lie"),
+        ([1.0], {"first_look": 0}, "first_look must be at least 1"),
     ],
 )
 def test_misuse(differences: list[float], options: dict[str, float], message: str) -> None:

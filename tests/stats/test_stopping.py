@@ -48,6 +48,12 @@ def test_every_comparison_has_its_share_of_the_level_and_its_own_direction() -> 
     assert (action.verdicts["up"].verdict, action.verdicts["down"].verdict) == ("better", "worse")
 
 
+def test_before_the_first_look_nothing_is_decided() -> None:
+    early, late = (next_action([Comparison("a", ABOVE[:n], 0.5)], budget=20, chunk=6, first_look=10) for n in (9, 10))
+    assert (early.undecided, early.pairs_to_add) == (("a",), 6)
+    assert (late.decided, late.pairs_to_add) == (("a",), 0)
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_a_study_run_to_its_end_stops_where_its_paths_say(seed: int) -> None:
     rows = np.random.default_rng(seed).normal([[0.0], [0.8], [0.3]], 1.0, (3, 40))
@@ -89,6 +95,7 @@ def test_reasons() -> None:
         ([Comparison("a", ABOVE, 0.1)], {"chunk": 0}, "chunk must be at least 1"),
         ([Comparison("a", ABOVE, -0.1)], {}, "margin"),
         ([Comparison("a", ABOVE, 0.1)], {"alpha": 1.5}, "alpha must lie"),
+        ([Comparison("a", ABOVE, 0.1)], {"first_look": 0}, "first_look must be at least 1"),
     ],
 )
 def test_misuse(comparisons: list[Comparison], options: dict[str, float], message: str) -> None:

@@ -7,7 +7,8 @@ import itertools
 import pytest
 
 from normlab.study.cells import Cell, chunks, report_cells, run_name, tuning_cells
-from normlab.study.design import FIRST_TUNING_SEED, Study, make_study
+from normlab.study.design import Study, make_study
+from normlab.study.seeds import FIRST_TUNING_SEED
 
 
 def _study(**settings: object) -> Study:

@@ -83,6 +83,13 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "no seeds": ({"seeds": 0}, r"seeds must be greater than or equal to 1, got 0"),
     "half a seed": ({"seeds": 1.5}, r"seeds must be a valid integer.*, got 1\.5"),
     "seeds that meet the tuning seeds": ({"seeds": 1_000_001}, r"seeds must be less than or equal to 1000000"),
+    "seeds as a word": (
+        {"seeds": "many"},
+        r"seeds must be a whole number or auto, got 'many'; give seeds such as 10 or",
+    ),
+    "a budget as a truth value": ({"seeds": "auto", "max_seeds": True}, r"max_seeds must be a number, got True"),
+    "probes as text": ({"probes": "gradients"}, r"probes must be a list of names, got 'gradients'; give such as"),
+    "a probe that is no name": ({"probes": [3]}, r"probes must be a list of names, got 3"),
     "no tuning seeds": ({"tuning_seeds": 0}, r"tuning_seeds must be greater than or equal to 1, got 0"),
     "seeds as a truth value": ({"seeds": True}, r"seeds must be a number, got True"),
     "no epochs": ({"epochs": 0}, r"epochs must be greater than or equal to 1, got 0"),
@@ -193,6 +200,15 @@ def test_a_small_study_tunes_with_as_many_seeds_as_it_reports_on(settings: dict[
     assert study.tuning_seeds == len(study.tuning_seed_list) == tuning_seeds
     # What was derived is written down: the same study, said in full, is the same.
     assert make_study(study.model_dump(mode="json")) == study
+
+
+@pytest.mark.parametrize(("settings", "most"), [({}, 40), ({"max_seeds": 25}, 25), ({"max_seeds": 10}, 10)])
+def test_auto_has_a_budget(settings: dict[str, Any], most: int) -> None:
+    study = make_study({"seeds": "auto", **settings})
+    assert (study.max_seeds, study.most_seeds, study.report_seeds) == (most, most, list(range(most)))
+    assert study.tuning_seeds == 8
+    assert make_study(study.model_dump(mode="json")) == study
+    assert make_study({}).max_seeds is None
 
 
 def test_precise_batch_norm_is_an_arm() -> None:

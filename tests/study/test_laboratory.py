@@ -46,6 +46,14 @@ def test_chunks_fill_the_devices_and_stay_small(plan: Blueprint, num_devices: in
     assert all(_idle(study, size) <= _idle(study, other) for other in others)
 
 
+@pytest.mark.parametrize(
+    ("num_devices", "rates", "size"), [(1, 0.1, 10), (2, "tuned", 14), (3, 0.1, 12), (16, 0.1, 16)]
+)
+def test_an_auto_study_can_stop_after_its_first_look(plan: Blueprint, num_devices: int, rates: Any, size: int) -> None:
+    study = make_study({"seeds": "auto", "max_seeds": 60, "rates": rates})
+    assert chunk_size(study, [plan], num_devices) == size
+
+
 def test_a_network_that_fills_the_memory_trains_a_run_per_device(
     plan: Blueprint, monkeypatch: pytest.MonkeyPatch
 ) -> None:

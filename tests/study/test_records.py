@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from normlab.data import load
-from normlab.study.design import FIRST_TUNING_SEED
+from normlab.study.seeds import FIRST_TUNING_SEED
 from normlab.train.optimizers import OPTIMIZERS
 from normlab.train.order import epoch_order
 from tests.command import Finished

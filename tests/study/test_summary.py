@@ -9,9 +9,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from normlab.study.metrics import with_outcomes
+from normlab.study.metrics import ALL_DIVERGED, with_outcomes
 from normlab.study.rates import Choice
-from normlab.study.summary import ALL_DIVERGED, NEVER_REACHED, Evidence, area_over_rates, by_arm, by_rate, comparisons
+from normlab.study.summary import NEVER_REACHED, Evidence, area_over_rates, by_arm, by_rate, comparisons
 from tests.study.planted import STEPS_PER_EPOCH, planted
 
 SEEDS = 10

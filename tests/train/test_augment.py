@@ -15,13 +15,13 @@ from normlab.study.design import Study
 from normlab.train.augment import AUGMENTATIONS, augmented, epoch_draws, pad_of
 from normlab.train.blueprint import Blueprint
 from normlab.train.devices import run_mesh
+from normlab.train.layouts import choose_layout
 from normlab.train.order import epoch_order
-from normlab.train.population import EpochRecord, Layout, Population, choose_layout, place
+from normlab.train.population import EpochRecord, Layout, Population, place
 from tests.train.setting import leaves, plan, population, small_digits
 
 DIGITS = small_digits(16 * 4 + 5)
 NUM = len(DIGITS.train)
-PLAN = plan("batch", widths=(12,))
 SEEDS, RATES = [0, 1, 2], [0.05, 0.1, 0.2]
 
 
@@ -78,12 +78,6 @@ def test_a_study_knows_the_same_names() -> None:
     assert set(AUGMENTATIONS) == set(Study.model_fields["augment"].annotation.__args__)  # type: ignore[union-attr]
 
 
-def _augmenting(blueprint_, capacity: int, layout: Layout = "map", num_devices: int | None = None) -> Population:
-    pop = population(blueprint_, DIGITS, capacity, layout=layout, num_devices=num_devices)
-    pop.trainer = dataclasses.replace(pop.trainer, augmentation=AUGMENTATIONS["flip-crop"])
-    return pop
-
-
 def _trained(pop: Population, seeds: list[int], rates: list[float]):
     state = pop.start(seeds, rates)
     for epoch in range(2):
@@ -96,7 +90,7 @@ def _trained(pop: Population, seeds: list[int], rates: list[float]):
 @pytest.fixture(scope="module")
 def beforehand() -> list[tuple[Any, EpochRecord]]:
     """Runs 0 and 2 alone, in a plain program that is handed images augmented by NumPy, epoch by epoch."""
-    plain, trained = population(PLAN, DIGITS, 1, num_devices=1), []
+    plain, trained = population(plan("batch", widths=(12,)), DIGITS, 1, num_devices=1), []
     for run in (0, 2):
         state = plain.start([SEEDS[run]], [RATES[run]])
         for epoch in range(2):
@@ -137,7 +131,7 @@ def test_draws_are_never_forgotten() -> None:
         pop.train(pop.start([0], [0.1]), [epoch_order(0, 0, NUM)])
 
 
-def _augmenting(capacity: int, layout: Layout = "map", blueprint_: Blueprint = PLAN) -> Population:
-    pop = population(blueprint_, DIGITS, capacity, layout=layout, num_devices=1)
+def _augmenting(capacity: int, layout: Layout = "map", blueprint_: Blueprint | None = None) -> Population:
+    pop = population(blueprint_ or plan("batch", widths=(12,)), DIGITS, capacity, layout=layout, num_devices=1)
     pop.trainer = dataclasses.replace(pop.trainer, augmentation=AUGMENTATIONS["flip-crop"])
     return pop

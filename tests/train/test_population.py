@@ -9,8 +9,8 @@ import pytest
 
 from normlab.models import mlp
 from normlab.norms import NORMS
+from normlab.train.layouts import choose_layout
 from normlab.train.order import epoch_order
-from normlab.train.population import choose_layout
 from tests.train.setting import BATCH_SIZE, leaves, plan, population, small_digits
 
 DIGITS = small_digits()

@@ -83,11 +83,14 @@ def attribute(
     """Train all combinations of the factors in which a study's two arms differ; return the attribution and its folder.
 
     Raises:
-        InputError: As `factors_of`, for several rates that are neither tuned nor one, and as `run_study`.
+        InputError: As `factors_of`, for several rates that are neither tuned nor one, for seeds that are "auto", and as
+            `run_study`.
     """
     if not study.tuned and len(study.rates) > 1:
         received = list(study.rates)
         raise InputError("an attribution needs rates that are tuned, or one rate", received, "leave one")
+    if study.seeds == "auto":
+        raise InputError("an attribution needs a number of seeds", "auto", "give such as --seeds 10")
     factors = factors_of(study)
     result = run_study(all_combinations(study, factors), out=out, watch=watch)
     found = attribution(study, factors, result.runs)

@@ -9,7 +9,8 @@ from typing import Any
 
 from normlab.errors import InputError
 from normlab.models import MODELS
-from normlab.study.design import Arm, Study, make_study
+from normlab.study.arm import Arm
+from normlab.study.design import Study, make_study
 
 # Sixty-four arms: beyond that, a study of single factors tells more for the same work.
 MOST_FACTORS = 6

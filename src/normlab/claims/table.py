@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from normlab.claims import (
+    attention,
     batch_order,
     batch_size,
     covariate_shift,
@@ -14,6 +15,7 @@ from normlab.claims import (
     less_tuning,
     memory,
     output_moments,
+    recurrent,
     redundant_bias,
     smoothness,
     time,
@@ -35,6 +37,8 @@ CLAIMS: dict[str, Claim] = {
         memory.CLAIM,
         time.CLAIM,
         batch_order.CLAIM,
+        recurrent.CLAIM,
+        attention.CLAIM,
         redundant_bias.CLAIM,
         output_moments.CLAIM,
     )

@@ -54,7 +54,10 @@ def run(
     rates: Annotated[
         str | None, typer.Option(help="tuned (default), a learning rate, or several; the first answers.")
     ] = None,
-    seeds: Annotated[int | None, typer.Option(help="Pairs reported on. Default: 10.")] = None,
+    seeds: Annotated[
+        str | None, typer.Option(help="Pairs reported on, or auto: as many as the answer needs. Default: 10.")
+    ] = None,
+    max_seeds: Annotated[int | None, typer.Option(help="The most pairs of --seeds auto. Default: 40.")] = None,
     tuning_seeds: Annotated[
         int | None, typer.Option(help="Seeds per rate that choose it. Default: as --seeds, at most 8.")
     ] = None,
@@ -62,6 +65,9 @@ def run(
     batch_size: Annotated[int | None, typer.Option(help="Samples per step. Default: 32.")] = None,
     margin: Annotated[float | None, typer.Option(help="Negligible difference in accuracy. Default: 0.005.")] = None,
     reach: Annotated[float | None, typer.Option(help="Validation accuracy (or loss) to time epochs to.")] = None,
+    probes: Annotated[
+        str | None, typer.Option(help="Measured inside the network after every epoch, such as gradients,activations.")
+    ] = None,
     out: Out = None,
 ) -> None:
     """Train a network in several arms, paired and fairly tuned, and say which is better."""
@@ -91,11 +97,13 @@ def run(
         "augment": augment,
         "rates": rates if rates in (None, "tuned") else _numbers("rates", rates, float),
         "seeds": seeds,
+        "max_seeds": max_seeds,
         "tuning_seeds": tuning_seeds,
         "epochs": epochs,
         "batch_size": batch_size,
         "margin": margin,
         "reach": reach,
+        "probes": [name.strip() for name in probes.split(",")] if probes is not None else None,
     }
     settings = read_study_file(study) if study else {}
     settings |= {name: value for name, value in options.items() if value is not None}

@@ -37,6 +37,7 @@ class Probe:
     Attributes:
         measures: In one line.
         quantities: All names that a result may have.
+        main: The quantity that a report shows.
         applies_to: Which layers or networks have them.
         cost: In forward passes, or in gradients (one forward and one backward pass each).
         per: `run`: a pure function of arrays, to be compiled, and vectorized over runs. `arm`: the same for all runs of
@@ -46,6 +47,7 @@ class Probe:
 
     measures: str
     quantities: tuple[str, ...]
+    main: str
     applies_to: str
     cost: str
     per: Literal["run", "arm"]

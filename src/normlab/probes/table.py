@@ -66,6 +66,7 @@ PROBES = {
             "saturated",
             "dead",
         ),
+        main="effective_rank",
         applies_to="every layer; saturated: tanh, sigmoid, softsign and their hard forms; dead: ReLU and ReLU6",
         cost="1 forward pass, a sort and a singular value decomposition per layer",
         per="run",
@@ -74,6 +75,7 @@ PROBES = {
     "gradients": Probe(
         measures="the norm of the loss's gradient by each layer's parameters and by each layer's output",
         quantities=("parameter_gradient", "output_gradient"),
+        main="parameter_gradient",
         applies_to="parameter_gradient: layers with trainable variables; output_gradient: every layer",
         cost="1 gradient",
         per="run",
@@ -82,6 +84,7 @@ PROBES = {
     "covariate-shift": Probe(
         measures="how a step of the layers before a layer changes that layer's gradient",
         quantities=("gradient_shift", "gradient_cosine", "gradient_norm"),
+        main="gradient_shift",
         applies_to="layers with trainable variables but the first",
         cost="1 gradient per layer with trainable variables, and a step",
         per="run",
@@ -90,6 +93,7 @@ PROBES = {
     "landscape": Probe(
         measures="how far the loss and its gradient change along the gradient, over six step sizes",
         quantities=("loss_lowest", "loss_highest", "loss_range", "gradient_change", "smoothness"),
+        main="smoothness",
         applies_to="the whole network",
         cost="7 gradients",
         per="run",
@@ -98,6 +102,7 @@ PROBES = {
     "curvature": Probe(
         measures="the largest and the smallest eigenvalue of the loss's Hessian",
         quantities=("largest_eigenvalue", "smallest_eigenvalue", "residual"),
+        main="largest_eigenvalue",
         applies_to="the whole network",
         cost="30 Hessian-vector products, each about 2 gradients",
         per="run",
@@ -110,6 +115,7 @@ PROBES = {
             for moment in ("mean", "variance", "square")
             for pair in ("batch_to_running", "precise_to_running", "batch_to_precise")
         ),
+        main="mean_batch_to_running",
         applies_to="layers with running statistics: batch norm and its kin",
         cost="1 forward pass",
         per="run",
@@ -118,6 +124,7 @@ PROBES = {
     "companions": Probe(
         measures="how much a sample's output depends on the other samples of its batch",
         quantities=("spread", "relative_spread", "leak", "own"),
+        main="relative_spread",
         applies_to="the whole network, on at least two batches of samples",
         cost="8 forward passes; on one batch 1 more, and 4 backward passes per output",
         per="run",
@@ -134,6 +141,7 @@ PROBES = {
             "training_flops",
             "inference_flops",
         ),
+        main="saved_bytes_per_sample",
         applies_to="the whole network",
         cost="2 compilations",
         per="arm",

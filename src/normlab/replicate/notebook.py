@@ -79,7 +79,7 @@ def notebook_study(seeds: int, epochs: int, data_dir: Path | None) -> Study:
             "batch_size": 32,
         }
     )
-    if study.seeds < 2:
+    if study.most_seeds < 2:
         raise InputError("a replication needs at least 2 seeds for a standard deviation", seeds, "raise --seeds")
     return study
 

@@ -6,9 +6,20 @@ from typing import TYPE_CHECKING
 
 from normlab.report.elements import items, section
 from normlab.report.quantities import counted, listed, shown_rate
+from normlab.report.stopping import INTERVAL, stopping_rules
 
 if TYPE_CHECKING:
     from normlab.report.records import Records
+
+# Which comparisons are confirmatory: with a number of pairs fixed beforehand, and where looks decided it.
+FIXED = (
+    "The study’s question, the primary metric at each arm’s own rate or at the first rate given, is confirmatory and "
+    "corrected by Holm’s method over the arms; so is its mean over the grid."
+)
+WITH_LOOKS = (
+    "The study’s question, the primary metric at each arm’s own rate or at the one given, is confirmatory; so is its "
+    "mean over the grid, corrected by Holm’s method over the arms."
+)
 
 
 def method_section(records: Records) -> str:
@@ -21,21 +32,23 @@ def method_section(records: Records) -> str:
 def _rules(records: Records) -> list[str]:
     summary = records.summary
     rates = summary["rates"]
-    methods = sorted({row["interval"] for row in summary["comparisons"]})
+    methods = sorted({row["interval"] for row in summary["comparisons"]} - {INTERVAL})
+    with_looks = stopping_rules(summary)
+    intervals, verdicts = ("All other intervals", "Other verdicts") if with_looks else ("Intervals", "Verdicts")
     rules = [
         "A pair is two runs with the same seed: same split, same initial value of every parameter the arms share, same "
         "order of the samples in every epoch. The seed is the unit of replication, not the epoch or the test sample.",
         "Seconds per step are compared round by round: in each epoch of a batch of runs the arms take turns on the "
         "same machine, and a pair is one such round. Compiling is not counted.",
-        f"Intervals hold 95 % and are of the mean paired difference, from 9,999 bootstrap resamples of the pairs (used "
-        f"here: {listed(methods)}). With few pairs such intervals are somewhat short, hence the test.",
+        *with_looks,
+        f"{intervals} hold 95 % and are of the mean paired difference, from 9,999 bootstrap resamples of the pairs "
+        f"(used here: {listed(methods)}). With few pairs such intervals are somewhat short, hence the test.",
         "p is of the two-sided sign-flip test: the share of all ways to swap the arms within pairs that give a mean "
         "difference at least as large. With n pairs it cannot fall below 2/2ⁿ, so fewer than six pairs never reach "
         "0.05; then no p is printed.",
-        "The study’s question, the primary metric at each arm’s own rate or at the first rate given, is confirmatory "
-        "and corrected by Holm’s method over the arms; so is its mean over the grid. Everything else is exploratory "
-        "and corrected by Benjamini and Hochberg’s: the other metrics there, and each metric over the shared rates.",
-        "Verdicts. Better or worse: the interval excludes 0 and the corrected p is at most 0.05. Equivalent: two "
+        f"{WITH_LOOKS if with_looks else FIXED} Everything else is exploratory and corrected by Benjamini and "
+        "Hochberg’s: the other metrics there, and each metric over the shared rates.",
+        f"{verdicts}. Better or worse: the interval excludes 0 and the corrected p is at most 0.05. Equivalent: two "
         "one-sided t tests place the difference inside the margin stated beforehand. Undecided: neither; then the "
         "number of pairs that would decide with a power of 80 % is estimated.",
         "A run diverges when its loss is not finite or exceeds its bound. It is kept, counted, and never "

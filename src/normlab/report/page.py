@@ -18,6 +18,7 @@ NAMES: dict[str, str] = {
     "answer": "Answer",
     "setting": "What was compared",
     "curves": "Curves",
+    "inside": "Inside the networks",
     "rates": "Learning rates",
     "scores": "Final scores",
     "verdicts": "Verdicts",
@@ -34,6 +35,7 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 def render_page(records: Records) -> str:
     """Return the page as HTML; all text of the records is escaped."""
     from normlab.report.explanation import explanation
+    from normlab.report.inside import inside_section
     from normlab.report.method import method_section
     from normlab.report.rate_section import rates_section
     from normlab.report.sections import (
@@ -49,6 +51,7 @@ def render_page(records: Records) -> str:
         "answer": answer_section(records),
         "setting": setting_section(records),
         "curves": curves_section(records),
+        "inside": inside_section(records),
         "rates": rates_section(records),
         "scores": scores_section(records),
         "verdicts": verdicts_section(records),
@@ -119,7 +122,8 @@ def write_document(page: str, path: Path) -> None:
 def _subtitle(records: Records) -> str:
     study, data = records.study["study"], records.study["data"]
     rates = "each arm’s learning rate tuned" if study["rates"] == "tuned" else "learning rates given"
+    seeds = counted(len(records.summary["rates"]["report_seeds"]), "paired seed")
     return (
         f"Does a normalization layer help? {data['task'].capitalize()}, {study['model']}, {study['optimizer']}, "
-        f"{counted(study['epochs'], 'epoch')}, {counted(study['seeds'], 'paired seed')}, {rates}."
+        f"{counted(study['epochs'], 'epoch')}, {seeds}, {rates}."
     )

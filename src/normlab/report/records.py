@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 FILES = ("study.json", "summary.json", "epochs.parquet", "runs.parquet")
-EXAMPLE = "example.json"
+EXAMPLE, PROBES = "example.json", "probes.parquet"
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class Records:
         runs: One row per run.
         example: The worked example of batch norm, if there is one.
         folder: Where the records lie.
+        probes: What was measured inside the runs reported on: one row per run, epoch, probe, layer and quantity.
     """
 
     study: dict[str, Any]
@@ -36,6 +37,7 @@ class Records:
     runs: pl.DataFrame
     example: dict[str, Any] | None
     folder: str
+    probes: pl.DataFrame | None = None
 
     @property
     def task(self) -> str:
@@ -55,7 +57,7 @@ class Records:
 
 
 def read_records(folder: Path) -> Records:
-    """Return the records in `folder`: study.json, summary.json, epochs.parquet, runs.parquet, maybe example.json.
+    """Return the records in `folder`: what `FILES` names, and example.json and probes.parquet where they are.
 
     Raises:
         InputError: If the folder or one of the files is absent or cannot be read.
@@ -68,7 +70,7 @@ def read_records(folder: Path) -> Records:
             f"{folder} without {', '.join(missing)}",
             "name the folder of a study that has finished, or run the study again to finish it",
         )
-    example = folder / EXAMPLE
+    example, probes = folder / EXAMPLE, folder / PROBES
     return Records(
         study=_read_json(folder / "study.json"),
         summary=_read_json(folder / "summary.json"),
@@ -76,6 +78,7 @@ def read_records(folder: Path) -> Records:
         runs=_read_table(folder / "runs.parquet"),
         example=_read_json(example) if example.is_file() else None,
         folder=str(folder),
+        probes=_read_table(probes) if probes.is_file() else None,
     )
 
 

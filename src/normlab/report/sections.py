@@ -14,6 +14,7 @@ from normlab.report.palette import colours
 from normlab.report.quantities import MISSING, counted, label_of, listed, per_arm, shown_rate, value_scale
 from normlab.report.records import shown_rows
 from normlab.report.setting import confounding
+from normlab.report.stopping import stopping_notes
 from normlab.report.table import ComparisonRow, comparison_rows
 from normlab.report.words import rate_words, sentence
 
@@ -40,7 +41,9 @@ def answer_section(records: Records) -> str:
             comparison_rows(shown),
             f"All verdicts against {summary['baseline']}, {rate_words(primary['rate'])}.",
         ),
-        note([*confounding(records), *edges(records), *unstable(records), *divergence(records)]),
+        note(
+            [*stopping_notes(summary), *confounding(records), *edges(records), *unstable(records), *divergence(records)]
+        ),
         figure(pair_figure(records), records.arms),
     )
 
@@ -142,6 +145,7 @@ def _correction(summary: dict[str, Any], rate: float | str) -> str:
     """Say which comparisons at a rate are confirmatory, and how each family is corrected."""
     names = {
         "holm": "confirmatory, corrected by Holm’s method",
+        "bonferroni": "confirmatory, by a confidence sequence that is right at every look",
         "benjamini-hochberg": "exploratory, corrected by Benjamini and Hochberg’s method",
     }
     metrics: dict[str, list[str]] = {}

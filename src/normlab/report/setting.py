@@ -12,6 +12,7 @@ from normlab.report.own_model import own_model
 from normlab.report.palette import colours
 from normlab.report.quantities import counted, difference_scale, label_of, listed, per_arm, shown, shown_rate
 from normlab.report.records import shown_rows
+from normlab.report.stopping import seeds_words
 
 if TYPE_CHECKING:
     from normlab.report.records import Records
@@ -154,9 +155,7 @@ def _fairness(records: Records) -> list[tuple[str, Content]]:
         ("Learning rates", how),
         (
             "Seeds reported on",
-            f"{counted(len(rates['report_seeds']), 'seed')}, none of them used for tuning"
-            if rates["mode"] == "tuned"
-            else counted(len(rates["report_seeds"]), "seed"),
+            f"{seeds_words(summary)}{', none of them used for tuning' if rates['mode'] == 'tuned' else ''}",
         ),
         (
             "Primary comparison",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from normlab.report.quantities import counted, difference_scale, shown_rate
+from normlab.report.stopping import confidence
 
 MARKS: dict[str, str] = {
     "better": "\N{BLACK UP-POINTING TRIANGLE}",
@@ -54,7 +55,7 @@ def evidence(comparison: Mapping[str, Any]) -> str:
     """Return the interval and the number of pairs, such as `95 % interval +0.80 to +1.60, 10 pairs`."""
     pairs = counted(comparison["pairs"], _pair(comparison))
     bounds = interval(comparison)
-    return f"no interval, {pairs}" if bounds is None else f"95 % interval {bounds}, {pairs}"
+    return f"no interval, {pairs}" if bounds is None else f"{confidence(comparison)} interval {bounds}, {pairs}"
 
 
 def interval(comparison: Mapping[str, Any]) -> str | None:

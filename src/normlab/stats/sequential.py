@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from normlab.stats.betting import fewest_pairs, log_evidence, log_threshold
-from normlab.stats.confidence_sequence import interval_so_far
+from normlab.stats.confidence_sequence import interval_so_far, require_first_look
 from normlab.stats.differences import require_margin
 from normlab.stats.verdict import Verdict
 
@@ -48,7 +48,12 @@ class SequentialVerdict:
 
 
 def sequential_verdict(
-    differences: ArrayLike, *, margin: float, alpha: float = 0.05, higher_is_better: bool = True
+    differences: ArrayLike,
+    *,
+    margin: float,
+    alpha: float = 0.05,
+    higher_is_better: bool = True,
+    first_look: int = 1,
 ) -> SequentialVerdict:
     """Return the verdict on the differences so far, shape (n,), n >= 0, in the order in which the pairs came.
 
@@ -60,18 +65,21 @@ def sequential_verdict(
 
     The chance that a wrong verdict ever comes is at most alpha: *better* or *worse* where the mean is 0, *equivalent*
     where it lies at the margin or beyond, the wrong side of 0. A verdict once reached stays, except that *better* or
-    *worse* may become *equivalent* as the interval shrinks. Assumption and source: `confidence_sequence`.
+    *worse* may become *equivalent* as the interval shrinks. No verdict comes before the pair `first_look`, nor from
+    what the pairs before it said alone. Assumption and source: `confidence_sequence`.
 
     Raises:
-        ValueError: If there is not exactly one axis, a difference is not finite, the margin is negative or alpha is
-            not inside (0, 1).
+        ValueError: If there is not exactly one axis, a difference is not finite, the margin is negative, alpha is not
+            inside (0, 1) or `first_look` is below 1.
     """
     vector = np.asarray(differences, dtype=np.float64)
     if vector.ndim != 1:
         raise ValueError(f"differences must have one axis, got shape {vector.shape}.")
-    states = states_after_each_pair(vector, margin=margin, alpha=alpha)
+    states = states_after_each_pair(vector, margin=margin, alpha=alpha, first_look=first_look)
     decided = np.flatnonzero(states)
-    low, high = interval_so_far(vector, confidence=1.0 - alpha) if vector.size else (-np.inf, np.inf)
+    low, high = -np.inf, np.inf
+    if vector.size:
+        low, high = interval_so_far(vector, confidence=1.0 - alpha, first_look=first_look)
     state = int(states[-1]) if vector.size else _UNDECIDED
     if state in (_BETTER, _WORSE) and not higher_is_better:
         state = _BETTER + _WORSE - state
@@ -86,33 +94,39 @@ def sequential_verdict(
         alpha=alpha,
         reason="",
     )
-    return replace(unexplained, reason=_reason(unexplained))
+    return replace(unexplained, reason=_reason(unexplained, max(fewest_pairs(alpha), first_look)))
 
 
-def states_after_each_pair(differences: ArrayLike, *, margin: float, alpha: float = 0.05) -> NDArray[np.int64]:
+def states_after_each_pair(
+    differences: ArrayLike, *, margin: float, alpha: float = 0.05, first_look: int = 1
+) -> NDArray[np.int64]:
     """Return `sequential_verdict` of every beginning of the last axis of `differences`, shape (..., n).
 
     As indices of `STATES`, for a metric where higher is better. An interval lies above m exactly where the evidence
-    for a mean above m has ever reached 2 / alpha, so no interval is computed. Raises as `sequential_verdict`.
+    for a mean above m has reached 2 / alpha at the first look or later, so no interval is computed. Raises as
+    `sequential_verdict`.
     """
     require_margin(margin)
+    require_first_look(first_look)
     threshold = log_threshold(alpha)
     rows = np.asarray(differences, dtype=np.float64)
-    above, below = (_pairs_since(log_evidence(signed), threshold) for signed in (rows, -rows))
-    over, under = (_pairs_since(log_evidence(signed, -margin), threshold) for signed in (rows, -rows))
+    above, below = (_pairs_since(log_evidence(signed), threshold, first_look) for signed in (rows, -rows))
+    over, under = (_pairs_since(log_evidence(signed, -margin), threshold, first_look) for signed in (rows, -rows))
     # Both above and below 0 only where the interval has become empty: the side reached first stays.
     states = np.where(above > below, _BETTER, np.where(below > above, _WORSE, _UNDECIDED))
     return np.where((over > 0) & (under > 0) & (margin > 0.0), _EQUIVALENT, states)
 
 
-def _pairs_since(evidence: NDArray[np.float64], threshold: float) -> NDArray[np.int64]:
+def _pairs_since(evidence: NDArray[np.float64], threshold: float, first_look: int) -> NDArray[np.int64]:
     """For how many pairs, the last one included, the evidence has been known to reach the threshold."""
-    reached = np.logical_or.accumulate(evidence >= threshold, axis=-1)
+    reached = evidence >= threshold
+    reached[..., : first_look - 1] = False
+    reached = np.logical_or.accumulate(reached, axis=-1)
     return np.cumsum(reached, axis=-1)
 
 
-def _reason(judged: SequentialVerdict) -> str:
-    if judged.pairs < (fewest := fewest_pairs(judged.alpha)):
+def _reason(judged: SequentialVerdict, fewest: int) -> str:
+    if judged.pairs < fewest:
         so_far = "No pair" if judged.pairs == 0 else f"{judged.pairs} pair{'s' if judged.pairs > 1 else ''}"
         return f"{so_far} so far; at this level, no decision can come before {fewest} pairs."
     interval = f"{100 * (1 - judged.alpha):.4g} % interval {judged.low:.3g} to {judged.high:.3g}, right at every look"

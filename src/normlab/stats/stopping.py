@@ -59,7 +59,9 @@ class NextAction:
         return tuple(name for name, judged in self.verdicts.items() if judged.verdict == "undecided")
 
 
-def next_action(comparisons: Sequence[Comparison], *, budget: int, chunk: int, alpha: float = 0.05) -> NextAction:
+def next_action(
+    comparisons: Sequence[Comparison], *, budget: int, chunk: int, alpha: float = 0.05, first_look: int = 1
+) -> NextAction:
     """Judge every comparison on its pairs so far and say whether to train more.
 
     All k comparisons stand in one family: each is judged at the level alpha / k, so the chance that any of them ever
@@ -67,6 +69,13 @@ def next_action(comparisons: Sequence[Comparison], *, budget: int, chunk: int, a
     k confidence sequences that hold together). Holm's step-down does not carry over: it may relax the level once a
     null is rejected because that one can't be rejected wrongly any more, but a comparison called *equivalent* here
     could have been called *better* wrongly instead.
+
+    Args:
+        comparisons: With the same pairs.
+        budget: The most pairs.
+        chunk: How many are trained at a time.
+        alpha: Of the family.
+        first_look: Pairs before which no verdict may come.
 
     Raises:
         ValueError: If there is no comparison, two share a name, they differ in their number of pairs, `budget` or
@@ -90,10 +99,11 @@ def next_action(comparisons: Sequence[Comparison], *, budget: int, chunk: int, a
             margin=comparison.margin,
             alpha=level,
             higher_is_better=comparison.higher_is_better,
+            first_look=first_look,
         )
         for comparison in comparisons
     }
-    return _decide(verdicts, sizes.pop(), budget, chunk, fewest_pairs(level))
+    return _decide(verdicts, sizes.pop(), budget, chunk, max(fewest_pairs(level), first_look))
 
 
 def _decide(verdicts: dict[str, SequentialVerdict], num_pairs: int, budget: int, chunk: int, fewest: int) -> NextAction:

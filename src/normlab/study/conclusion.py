@@ -10,6 +10,7 @@ import polars as pl
 
 from normlab.study.design import Study
 from normlab.study.laboratory import Laboratory
+from normlab.study.looks import Looks
 from normlab.study.metrics import with_outcomes
 from normlab.study.rates import RULE, Choice
 from normlab.study.summary import Evidence, Rate, area_over_rates, by_arm, by_rate, comparisons
@@ -27,6 +28,7 @@ def conclude(
     epochs: pl.DataFrame,
     runs: pl.DataFrame,
     chosen: Mapping[str, Choice] | None,
+    looks: Looks | None = None,
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
     """Return the runs with when each reached the target, and the study's summary.
 
@@ -37,15 +39,17 @@ def conclude(
         epochs: All records of epochs.
         runs: All records of runs.
         chosen: Each arm's rate where rates were tuned.
+        looks: Where they decided how many pairs there are.
     """
     target = set_target(_runs_that_set_the_target(runs, chosen), dataset.task, study.reach)
     models = {arm: population.plan.model for arm, population in laboratory.populations.items()}
-    uninformed_loss = next(iter(laboratory.populations.values())).trainer.objective.uninformed_loss
-    runs = with_outcomes(runs, epochs, target.value, uninformed_loss)
+    runs = with_outcomes(runs, epochs, target.value, laboratory.uninformed_loss)
     arms = [arm.name for arm in study.arms]
     steps_per_epoch = math.ceil(len(dataset.train) / study.batch_size)
     main_rate: Rate = "tuned" if study.rates == "tuned" else study.rates[0]
-    evidence = Evidence(epochs, runs, arms, dataset.task, study.margin, steps_per_epoch, chosen, main_rate)
+    answers = None if looks is None else looks.answers()
+    evidence = Evidence(epochs, runs, arms, dataset.task, study.margin, steps_per_epoch, chosen, main_rate, answers)
+    seeds = sorted(runs.filter(pl.col("stage") == "report")["seed"].unique())
     summary = {
         "normlab": __version__,
         "complete": True,
@@ -53,7 +57,8 @@ def conclude(
         "baseline": arms[0],
         "arms": arms,
         "primary": {"metric": evidence.primary_metric, "arm": arms[1], "rate": main_rate},
-        "rates": _rates(study, dataset.task, chosen),
+        "rates": _rates(study, dataset.task, chosen, seeds),
+        "stopping": None if looks is None else looks.summary(),
         "target": {"metric": target.metric, "value": target.value, "rule": target.rule},
         "pairing": pairing(runs, laboratory.shared_paths),
         "comparisons": comparisons(evidence),
@@ -87,9 +92,9 @@ def _runs_that_set_the_target(runs: pl.DataFrame, chosen: Mapping[str, Choice] |
     return runs.filter((pl.col("stage") == "tuning") & pl.any_horizontal(at_chosen))
 
 
-def _rates(study: Study, task: str, chosen: Mapping[str, Choice] | None) -> dict[str, Any]:
+def _rates(study: Study, task: str, chosen: Mapping[str, Choice] | None, report_seeds: list[int]) -> dict[str, Any]:
     if chosen is None:
-        return {"mode": "fixed", "grid": study.grid, "report_seeds": study.report_seeds}
+        return {"mode": "fixed", "grid": study.grid, "report_seeds": report_seeds}
     return {
         "mode": "tuned",
         "grid": study.grid,
@@ -97,7 +102,7 @@ def _rates(study: Study, task: str, chosen: Mapping[str, Choice] | None) -> dict
         "at_edge": {arm: choice.at_edge for arm, choice in chosen.items()},
         "rule": RULE[task],
         "tuning_seeds": study.tuning_seed_list,
-        "report_seeds": study.report_seeds,
+        "report_seeds": report_seeds,
     }
 
 

@@ -5,94 +5,30 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    PrivateAttr,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
-from normlab.errors import InputError
+from normlab.errors import InputError, require_known
 from normlab.models import MODELS
 from normlab.models.own import is_reference, require_reference
-from normlab.norms import Norm, named_norm
+from normlab.probes.table import PROBES
 from normlab.seeding import MAX_SEED
+from normlab.study.arm import Arm, Strict
+from normlab.study.seeds import FIRST_LOOK, FIRST_TUNING_SEED, default_tuning_seeds, resolved_budget
 
-# Eight pairs reach p = 2 / 2^8 = 0.008 in an exact two-sided sign-flip test: enough for a verdict at a shared rate when
-# two of the seven rates of a grid show a difference (Benjamini-Hochberg asks for 0.05 * 2 / 7 = 0.014). A study of
-# fewer seeds tunes with as many as it reports on.
-TUNING_SEEDS = 8
 # What `Study.model` says where the network is a function handed over in Python.
 FUNCTION = "function"
 # Beyond these, float32 rounds a rate to zero or to infinity.
 SMALLEST_RATE, LARGEST_RATE = 1e-37, 1e38
-# Tuning seeds start here, so that the seeds reported on are fresh.
-FIRST_TUNING_SEED = 1_000_000
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Arm(_Strict):
-    """One arm: a norm, and a name for the records.
-
-    Any further setting is an option of the norm (`norm = "group"`, `groups = 8`), or an option of the network in which
-    the arm departs from the study's. The norm is a name in `NORMS`, or FILE.py:NAME, a norm of the user's own.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="allow")
-
-    norm: str
-    name: str = ""
-
-    _norm: Norm = PrivateAttr()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_name(cls, given: Any) -> Any:
-        return {"norm": given} if isinstance(given, str) else given
-
-    @model_validator(mode="after")
-    def _named(self) -> Arm:
-        self._norm = self._resolve()
-        if not self.name:
-            object.__setattr__(self, "name", self.norm)
-        if not self.name.isprintable():
-            raise InputError("an arm's name must be one line of text", repr(self.name), "choose another name")
-        return self
-
-    def build_norm(self) -> Norm:
-        """Return the arm's norm with its options."""
-        return self._norm
-
-    @property
-    def network(self) -> dict[str, Any]:
-        """The options of the network in which the arm departs from the study's: what is no option of its norm."""
-        return {name: value for name, value in (self.model_extra or {}).items() if name not in self._norm.options}
-
-    def _resolve(self) -> Norm:
-        """Find the norm and set its options, once: the file of a user's own norm runs here."""
-        found = named_norm(self.norm)
-        given = self.model_extra or {}
-        return found.with_options(**{name: value for name, value in given.items() if name in found.options})
-
-
-def _as_many_as_seeds(given: dict[str, Any]) -> int:
-    return min(TUNING_SEEDS, given.get("seeds", TUNING_SEEDS))  # absent where `seeds` itself is wrong
-
-
-class Study(_Strict):
+class Study(Strict):
     """Everything that decides what a study's numbers are.
 
     The first arm is the baseline. `rates` is a list of learning rates or "tuned": every arm searches the optimizer's
-    grid with the same seeds, chosen on validation data, and is reported on test data with fresh seeds.
+    grid with the same seeds, chosen on validation data, and is reported on test data with fresh seeds. `seeds` is a
+    number of pairs, or "auto": pairs are added until the answer is in or `max_seeds` are spent.
     """
 
     data: str = "digits"
@@ -102,7 +38,7 @@ class Study(_Strict):
     split_seed: int = Field(0, ge=0, le=MAX_SEED)
     model: str = "mlp"
     weights: Literal["redraw", "keep"] = "redraw"
-    network: dict[str, Any] = {}
+    network: dict[str, Any] = Field(default_factory=dict)
     arms: tuple[Arm, ...] = (Arm(norm="none"), Arm(norm="batch"))
     optimizer: Literal["sgd", "momentum", "adam", "adamw"] = "sgd"
     schedule: Literal["constant", "cosine", "step"] = "constant"
@@ -110,17 +46,20 @@ class Study(_Strict):
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     augment: Literal["none", "flip", "crop", "flip-crop"] = "none"
     rates: Literal["tuned"] | tuple[float, ...] = "tuned"
-    seeds: int = Field(10, ge=1, le=FIRST_TUNING_SEED)
-    tuning_seeds: int = Field(default_factory=_as_many_as_seeds, ge=1, le=FIRST_TUNING_SEED)
+    seeds: Annotated[int, Field(ge=1, le=FIRST_TUNING_SEED)] | Literal["auto"] = 10
+    max_seeds: int | None = Field(None, ge=FIRST_LOOK, le=FIRST_TUNING_SEED)
+    tuning_seeds: int = Field(default_factory=default_tuning_seeds, ge=1, le=FIRST_TUNING_SEED)
     epochs: int = Field(10, ge=1)
     batch_size: int = Field(32, ge=1)
     margin: float = Field(0.005, gt=0, lt=1)
     reach: float | None = Field(None, gt=0, allow_inf_nan=False)
+    probes: tuple[str, ...] = ()
 
     @field_validator("*", mode="before")
     @classmethod
     def _number(cls, given: Any, info: ValidationInfo) -> Any:
-        is_number = cls.model_fields[str(info.field_name)].annotation in (int, float, float | None)
+        kind = cls.model_fields[str(info.field_name)].annotation
+        is_number = info.field_name == "seeds" or kind in (int, float, int | None, float | None)
         if is_number and isinstance(given, bool):  # true would count as 1
             raise InputError(f"{info.field_name} must be a number", given, f"give {info.field_name} a number")
         return given
@@ -129,6 +68,15 @@ class Study(_Strict):
     @classmethod
     def _one_or_many(cls, given: Any) -> Any:
         return (given,) if isinstance(given, int | float) and not isinstance(given, bool) else given
+
+    @field_validator("probes", mode="after")
+    @classmethod
+    def _known_once(cls, probes: tuple[str, ...]) -> tuple[str, ...]:
+        for name in probes:
+            require_known("probe", name, PROBES)
+        if len(set(probes)) < len(probes):
+            raise InputError("probes must differ", list(probes), "name each probe once")
+        return probes
 
     @model_validator(mode="after")
     def _consistent(self) -> Study:
@@ -152,6 +100,7 @@ class Study(_Strict):
                     raise InputError(rule, rate, "give rates such as 0.001,0.01")
             if len(set(self.rates)) < len(self.rates):
                 raise InputError("rates must differ", list(self.rates), "name each rate once")
+        object.__setattr__(self, "max_seeds", resolved_budget(self.seeds, self.max_seeds, self.rates))
         return self
 
     def network_of(self, arm: Arm) -> dict[str, Any]:
@@ -205,8 +154,13 @@ class Study(_Strict):
 
     @property
     def report_seeds(self) -> list[int]:
-        """Seeds of the runs reported on."""
-        return list(range(self.seeds))
+        """Seeds of the runs reported on; of those that may be, where seeds are "auto"."""
+        return list(range(self.most_seeds))
+
+    @property
+    def most_seeds(self) -> int:
+        """The number of pairs reported on, or the most of them."""
+        return self.max_seeds or 0 if self.seeds == "auto" else self.seeds
 
     @property
     def tuning_seed_list(self) -> list[int]:
@@ -240,6 +194,13 @@ def _as_input_error(error: ValidationError) -> InputError:
     if isinstance(cause, InputError):
         return cause
     where = ".".join(str(part) for part in first["loc"] if part not in ("tuned", "tuple[float, ...]"))
+    if where.split(".")[0] == "seeds":
+        where = "seeds"  # without the names of the two kinds of value
+        if first["type"] == "int_parsing":
+            rule = "seeds must be a whole number or auto"
+            return InputError(rule, repr(first["input"]), "give seeds such as 10 or auto")
+    if where.split(".")[0] == "probes":
+        return InputError("probes must be a list of names", repr(first["input"]), "give such as gradients,activations")
     if where.split(".")[0] == "rates":
         return InputError("rates must be tuned or numbers", repr(first["input"]), "give rates such as 0.001,0.01")
     if first["type"] == "extra_forbidden":

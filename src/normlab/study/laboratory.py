@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Any
 from normlab.errors import InputError
 from normlab.models import MODELS
 from normlab.norms import check_model
+from normlab.study.arm import Arm
 from normlab.study.cells import report_cells, tuning_cells
-from normlab.study.design import Arm, Study
+from normlab.study.design import Study
+from normlab.study.seeds import FIRST_LOOK
 
 if TYPE_CHECKING:
     import keras
 
     from normlab.data import Dataset
     from normlab.train.blueprint import Blueprint
+    from normlab.train.loop import Trainer
     from normlab.train.population import Population
 
 # A chunk is lost whole when the power goes, so it is kept small; and it must fit into memory many times over.
@@ -43,6 +46,11 @@ class Laboratory:
         """Seconds spent on compiling so far."""
         return sum(population.compile_seconds for population in self.populations.values())
 
+    @property
+    def uninformed_loss(self) -> float:
+        """The loss of a predictor that knows nothing."""
+        return next(iter(self.populations.values())).trainer.objective.uninformed_loss
+
 
 def build_plans(study: Study, dataset: Dataset, build_plan: PlanBuilder) -> dict[str, Blueprint]:
     """Build every arm's model once, and check its norm at the study's batch sizes.
@@ -67,6 +75,29 @@ def build_plans(study: Study, dataset: Dataset, build_plan: PlanBuilder) -> dict
     return {arm.name: plan(arm) for arm in study.arms}
 
 
+def trainer_of(study: Study, dataset: Dataset, arm: Arm, plan: Blueprint) -> Trainer:
+    """Return what is fixed while an arm's runs train."""
+    from normlab.train.augment import AUGMENTATIONS
+    from normlab.train.loop import Trainer
+    from normlab.train.objective import objective_for
+    from normlab.train.optimizers import OPTIMIZERS
+    from normlab.train.schedules import schedule_for
+
+    steps_per_epoch = math.ceil(len(dataset.train) / study.batch_size)
+    optimizer = OPTIMIZERS[study.optimizer].build()
+    optimizer.build(plan.model.trainable_variables)
+    return Trainer(
+        plan.model,
+        optimizer,
+        objective_for(dataset.task, dataset.num_outputs, plan.model, study.label_smoothing),
+        study.batch_size,
+        dataset.divisor,
+        schedule_for(study.schedule, study.warmup, study.epochs, steps_per_epoch),
+        AUGMENTATIONS[study.augment],
+        arm.build_norm().recomputes,
+    )
+
+
 def set_up(
     study: Study,
     dataset: Dataset,
@@ -84,35 +115,20 @@ def set_up(
     """
     import jax
 
-    from normlab.train.augment import AUGMENTATIONS
     from normlab.train.blueprint import shared_paths
     from normlab.train.devices import run_mesh
     from normlab.train.initial import InitialValues
-    from normlab.train.loop import Trainer
-    from normlab.train.objective import objective_for
-    from normlab.train.optimizers import OPTIMIZERS
-    from normlab.train.population import Population, choose_layout, place
-    from normlab.train.schedules import schedule_for
+    from normlab.train.layouts import choose_layout, new_population
+    from normlab.train.population import place
 
     mesh = run_mesh()
     data = place(dataset.train, dataset.validation, dataset.test, mesh)
     values = InitialValues()
     chunk_runs = recorded["chunk_runs"] if recorded else chunk_size(study, list(plans.values()), jax.device_count())
 
-    steps_per_epoch = math.ceil(len(dataset.train) / study.batch_size)
-    schedule = schedule_for(study.schedule, study.warmup, study.epochs, steps_per_epoch)
-    augmentation = AUGMENTATIONS[study.augment]
-
     def population(arm: Arm, layout: Any) -> Population:
-        model = plans[arm.name].model
-        optimizer = OPTIMIZERS[study.optimizer].build()
-        optimizer.build(model.trainable_variables)
-        objective = objective_for(dataset.task, dataset.num_outputs, model, study.label_smoothing)
-        recomputes = arm.build_norm().recomputes
-        trainer = Trainer(
-            model, optimizer, objective, study.batch_size, dataset.divisor, schedule, augmentation, recomputes
-        )
-        return Population(plans[arm.name], trainer, data, chunk_runs, values, layout)
+        plan = plans[arm.name]
+        return new_population(plan, trainer_of(study, dataset, arm, plan), data, chunk_runs, values, layout)
 
     first = study.baseline
     if recorded:
@@ -121,6 +137,7 @@ def set_up(
         baseline, seconds = choose_layout(lambda layout: population(first, layout))
     others = {arm.name: population(arm, baseline.layout) for arm in study.arms[1:]}
     shared = shared_paths(list(plans.values()))
+    chunk_runs = min(chunk_runs, baseline.capacity)
     return Laboratory({first.name: baseline, **others}, shared, chunk_runs, baseline.layout, seconds)
 
 
@@ -164,14 +181,15 @@ def fitting(model: Any, dataset: Dataset) -> keras.Model:
 def chunk_size(study: Study, plans: list[Blueprint], num_devices: int) -> int:
     """Return how many runs of an arm train side by side: a multiple of the devices that leaves the fewest idle places.
 
-    Both stages use the same size, so that each arm's program is compiled once.
+    Both stages use the same size, so that each arm's program is compiled once. Where seeds are "auto", the report
+    counts with the pairs before the first look: a chunk of the whole budget would leave nothing to stop.
     """
     slots = {"sgd": 0, "momentum": 1, "adam": 2, "adamw": 2}[study.optimizer]
     largest = max(sum(math.prod(v.shape) for v in plan.model.variables) for plan in plans)
     bytes_per_run = 4 * largest * (2 + slots)  # values, gradients, the optimizer's moments; all float32
     most = max(num_devices, min(MOST_CHUNK_RUNS, CHUNK_BYTES // bytes_per_run))
     stages = [len(tuning_cells(study))] if study.tuned else []
-    stages.append(len(report_cells(study, None if not study.tuned else {})))
+    stages.append(FIRST_LOOK if study.seeds == "auto" else len(report_cells(study, None if not study.tuned else {})))
     fewest = min(FEWEST_CHUNK_RUNS, max(stages))
     rounded = {-(-size // num_devices) * num_devices for size in range(fewest, max(most, fewest) + 1)}
     sizes = sorted((size for size in rounded if size <= most), reverse=True) or [num_devices]

@@ -43,6 +43,12 @@ METRICS = {
 # A diverged run has no loss that could be averaged. It counts as this many times the loss of knowing nothing, or as the
 # largest loss of the runs that did not diverge, if that is larger: no better than any of them.
 LOSS_FACTOR = 2.0
+ALL_DIVERGED = "Every run of both arms diverged, so there is nothing to compare."
+
+
+def primary_metric(task: str) -> str:
+    """Return the metric that answers the study's question."""
+    return "test_accuracy" if task == "classification" else "test_loss"
 
 
 def pairs(runs: pl.DataFrame, metric: str, arm: str, baseline: str) -> tuple[np.ndarray, np.ndarray]:
@@ -95,11 +101,19 @@ def with_outcomes(runs: pl.DataFrame, epochs: pl.DataFrame, target: float, uninf
         .agg(pl.col("epoch").min().cast(pl.Float64), pl.col("step").min().cast(pl.Float64))
         .rename({"epoch": "epochs_to_target", "step": "steps_to_target"})
     )
-    counts = pl.col("test_loss").is_finite() & ~pl.col("diverged")
-    cap = max(LOSS_FACTOR * uninformed_loss, runs.filter(counts)["test_loss"].max() or 0.0)  # type: ignore[type-var]
-    joined = runs.join(first, on="run", how="left", maintain_order="left").with_columns(
-        pl.col("epochs_to_target", "steps_to_target").fill_null(float("inf")),
-        capped_test_loss=pl.when(counts).then("test_loss").otherwise(cap),
-    )
+    joined = with_capped_loss(runs, uninformed_loss).join(first, on="run", how="left", maintain_order="left")
+    joined = joined.with_columns(pl.col("epochs_to_target", "steps_to_target").fill_null(float("inf")))
     horizon = float(joined["epochs"].max())  # type: ignore[arg-type]
     return joined.with_columns(watched_epochs=pl.Series(restrict(joined["epochs_to_target"].to_numpy(), horizon)))
+
+
+def with_capped_loss(runs: pl.DataFrame, uninformed_loss: float) -> pl.DataFrame:
+    """Add `capped_test_loss` to runs; see `with_outcomes`."""
+    counts = pl.col("test_loss").is_finite() & ~pl.col("diverged")
+    cap = max(LOSS_FACTOR * uninformed_loss, runs.filter(counts)["test_loss"].max() or 0.0)  # type: ignore[type-var]
+    return runs.with_columns(capped_test_loss=pl.when(counts).then("test_loss").otherwise(cap))
+
+
+def all_diverged(runs: pl.DataFrame, arm: str, baseline: str) -> bool:
+    """Return whether every run of both arms diverged: their values then say nothing of a difference."""
+    return bool(runs.filter(pl.col("arm").is_in([arm, baseline]))["diverged"].all())

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from normlab.errors import InputError
 from normlab.models.own import KERAS_SUFFIX, compiled_loss, own_function, takes_norm
+from normlab.study.arm import Arm
 from normlab.study.compiled import require_study_loss
-from normlab.study.design import Arm, Study
+from normlab.study.design import Study
 from normlab.study.laboratory import PlanBuilder, fitting
 
 if TYPE_CHECKING:

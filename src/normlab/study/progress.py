@@ -9,7 +9,7 @@ from normlab.study.cells import Stage
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a study has come: counts of runs, and of runs times epochs."""
+    """How far a study has come: counts of runs, and of runs times epochs; `at_most` where it may end earlier."""
 
     stage: Stage
     arm: str
@@ -18,14 +18,15 @@ class Progress:
     runs_total: int
     run_epochs_done: int
     run_epochs_total: int
+    at_most: bool = False
 
 
 class Interrupted(KeyboardInterrupt):
     """Ctrl-C in a study: what was complete is in its folder."""
 
-    def __init__(self, runs_done: int, runs_total: int) -> None:
+    def __init__(self, runs_done: int, runs_total: int, at_most: bool = False) -> None:
         self.runs_done, self.runs_total = runs_done, runs_total
-        super().__init__(f"{runs_done} of {runs_total} runs are complete")
+        super().__init__(f"{runs_done} of {'at most ' if at_most else ''}{runs_total} runs are complete")
 
 
 def ignore_progress(progress: Progress) -> None:

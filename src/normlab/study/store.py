@@ -16,14 +16,15 @@ from normlab.errors import InputError
 from normlab.study.cells import Chunk
 
 STUDY, ENGINE, SUMMARY, EXAMPLE, REPORT = "study.json", "engine.json", "summary.json", "example.json", "report.html"
-EPOCHS, RUNS, PARTS = "epochs.parquet", "runs.parquet", "parts"
+EPOCHS, RUNS, PROBES, PARTS = "epochs.parquet", "runs.parquet", "probes.parquet", "parts"
 
 
 class Store:
     """The folder of one study.
 
-    While the study runs, every finished chunk is two immutable files under `parts/`: its epochs, then its runs; the
-    second says that the chunk is complete. `epochs.parquet` and `runs.parquet` hold them all.
+    While the study runs, every finished chunk is immutable files under `parts/`: what its probes measured, if there are
+    any, its epochs, then its runs; the last says that the chunk is complete. `probes.parquet`, `epochs.parquet` and
+    `runs.parquet` hold them all.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -52,17 +53,22 @@ class Store:
                 "choose another --out",
             )
 
-    def is_complete(self) -> bool:
+    def is_complete(self, with_probes: bool = False) -> bool:
         """Return whether the study was finished, and all its records are still here."""
-        return all((self.folder / name).is_file() for name in (SUMMARY, EPOCHS, RUNS))
+        wanted = (SUMMARY, EPOCHS, RUNS, *((PROBES,) if with_probes else ()))
+        return all((self.folder / name).is_file() for name in wanted)
 
     def has(self, chunk: Chunk) -> bool:
         """Return whether a chunk's records are complete."""
         return self._part(chunk, RUNS).exists()
 
-    def write_chunk(self, chunk: Chunk, epochs: pl.DataFrame, runs: pl.DataFrame) -> None:
+    def write_chunk(
+        self, chunk: Chunk, epochs: pl.DataFrame, runs: pl.DataFrame, probes: pl.DataFrame | None = None
+    ) -> None:
         """Keep a finished chunk."""
         self._part(chunk, RUNS).parent.mkdir(exist_ok=True)
+        if probes is not None:
+            self._write(self._part(chunk, PROBES), probes.write_parquet)
         self._write(self._part(chunk, EPOCHS), epochs.write_parquet)
         self._write(self._part(chunk, RUNS), runs.write_parquet)
 
@@ -72,6 +78,15 @@ class Store:
         epochs = [path.with_name(path.name.replace(RUNS, EPOCHS)) for path in runs]
         try:
             return _concatenated(epochs), _concatenated(runs)
+        except (pl.exceptions.PolarsError, OSError) as error:
+            raise _unreadable(self.folder / PARTS, error) from None
+
+    def read_probes(self) -> pl.DataFrame:
+        """Return what the probes measured in all complete chunks; an empty frame if there is nothing."""
+        runs = sorted((self.folder / PARTS).glob(f"*.{RUNS}"))
+        found = [path.with_name(path.name.replace(RUNS, PROBES)) for path in runs]
+        try:
+            return _concatenated([path for path in found if path.is_file()])
         except (pl.exceptions.PolarsError, OSError) as error:
             raise _unreadable(self.folder / PARTS, error) from None
 

@@ -10,12 +10,11 @@ import numpy as np
 import polars as pl
 
 from normlab.stats.verdict import Effect, Judged, judge, paired_effect
-from normlab.study.metrics import METRICS, Metric, pairs, rounds
+from normlab.study.metrics import ALL_DIVERGED, METRICS, Metric, all_diverged, pairs, primary_metric, rounds
 from normlab.study.rates import Choice
 
 Rate = float | Literal["tuned", "grid"]
 
-ALL_DIVERGED = "Every run of both arms diverged, so there is nothing to compare."
 BOTH_MISSED = "In {missed} of {pairs} pairs neither arm reached the target in time, so equal times mean nothing there."
 NEVER_REACHED = "No run of either arm reached the target in the epochs trained, so there is nothing to compare."
 
@@ -33,6 +32,7 @@ class Evidence:
         steps_per_epoch: Optimizer steps.
         chosen: Each arm's rate where rates were tuned, else None.
         main_rate: Where the study's question is asked: "tuned", or the first rate given.
+        answers: By arm, the verdict on the study's question where looks decided how many pairs there are; see `looks`.
     """
 
     epochs: pl.DataFrame
@@ -43,11 +43,12 @@ class Evidence:
     steps_per_epoch: int
     chosen: Mapping[str, Choice] | None
     main_rate: Rate
+    answers: Mapping[str, Judged] | None = None
 
     @property
     def primary_metric(self) -> str:
         """The metric that answers the study's question."""
-        return "test_accuracy" if self.task == "classification" else "test_loss"
+        return primary_metric(self.task)
 
     @property
     def metrics(self) -> list[str]:
@@ -62,10 +63,18 @@ def comparisons(evidence: Evidence) -> list[dict[str, Any]]:
     is confirmatory, with Holm's correction over the arms. Everything else is exploratory, with Benjamini-Hochberg's
     correction: the other metrics there as one family, and each metric over the shared rates of a grid as another. Times
     do not depend on the rate, so they are compared once.
+
+    Where looks decided how many pairs there are, the question's verdicts are those of the looks, and everything else
+    stands as if the number had been fixed.
     """
     others = [name for name in evidence.metrics if name != evidence.primary_metric]
     main, shared = _selections(evidence)
-    found = _family(evidence, main, "holm", [evidence.primary_metric])
+    if evidence.answers is None:
+        found = _family(evidence, main, "holm", [evidence.primary_metric])
+    else:
+        metric, baseline = METRICS[evidence.primary_metric], evidence.arms[0]
+        answers = evidence.answers.items()
+        found = [_row(metric, arm, baseline, evidence.main_rate, one, "bonferroni") for arm, one in answers]
     found += _family(evidence, main, "benjamini-hochberg", others)
     for name in evidence.metrics:
         if name != "seconds_per_step":
@@ -163,11 +172,11 @@ def _family(
 
 def _nothing_to_compare(runs: pl.DataFrame, metric: str, arm: str, baseline: str) -> str | None:
     """Say so where equal values would only mean that both arms failed alike."""
-    both = runs.filter(pl.col("arm").is_in([arm, baseline]))
-    if metric != "seconds_per_step" and both["diverged"].all():
+    if metric != "seconds_per_step" and all_diverged(runs, arm, baseline):
         return ALL_DIVERGED
     if metric != "epochs_to_target":
         return None
+    both = runs.filter(pl.col("arm").is_in([arm, baseline]))
     missed = both.group_by("seed").agg(pl.col("epochs_to_target").is_infinite().all())["epochs_to_target"]
     if missed.all():
         return NEVER_REACHED

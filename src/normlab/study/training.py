@@ -16,6 +16,7 @@ from normlab.study.laboratory import Laboratory
 
 if TYPE_CHECKING:
     from normlab.data import Dataset
+    from normlab.train.loop import RunState
     from normlab.train.population import EpochRecord
 
 KEY_COLUMNS = {"run": pl.String, "stage": pl.String, "chunk": pl.Int32, "arm": pl.String, "seed": pl.Int64}
@@ -52,12 +53,17 @@ RUN_SCHEMA = {
 }
 
 
+def ignore_state(arm: str, epoch: int, state: RunState) -> None:
+    """Look at no state."""
+
+
 def train_chunk(
     laboratory: Laboratory,
     study: Study,
     dataset: Dataset,
     chunk: Chunk,
     after_epoch: Callable[[str, int], None],
+    observe: Callable[[str, int, RunState], None] = ignore_state,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Train every cell of a chunk in every arm and return the records of its epochs and of its runs.
 
@@ -70,6 +76,8 @@ def train_chunk(
         dataset: Its data.
         chunk: The cells.
         after_epoch: Called with the arm's name and the epoch, from 1, when all runs of that arm have finished it.
+        observe: Called with the arm's name, the epoch and the state of all its runs, at epoch 0 before the first step
+            and after every epoch; no time that it takes is recorded.
     """
     seeds = [cell.seed for cell in chunk.cells]
     orders: list[np.ndarray] = []
@@ -80,6 +88,8 @@ def train_chunk(
     initial = _initial_digests(laboratory, states, seeds)
     seen = {(arm, seed): hashlib.sha256() for arm in states for seed in seeds}
     rows: list[dict[str, Any]] = []
+    for arm, state in states.items():
+        observe(arm, 0, state)
     for epoch in range(1, study.epochs + 1):
         drawn = {seed: _drawn(study, dataset, seed, epoch - 1) for seed in dict.fromkeys(seeds)}
         orders, *draws = ([drawn[seed][kind] for seed in seeds] for kind in range(len(drawn[seeds[0]])))
@@ -89,6 +99,7 @@ def train_chunk(
                 seen[arm, seed].update(b"".join(array.tobytes() for array in arrays))
             rows += _epoch_rows(study, dataset, chunk, arm, epoch, record)
             after_epoch(arm, epoch)
+            observe(arm, epoch, states[arm])
     tested = {
         arm: population.test(states[arm], len(seeds), orders) for arm, population in laboratory.populations.items()
     }

@@ -87,25 +87,34 @@ def train_epoch(
     Returns:
         The state after, and sums of loss and hits over the epoch's samples, as seen in training mode before each step.
     """
-    if (trainer.augmentation is None) != (draws is None):
-        raise ValueError("draws must come with an augmentation, and only then")
     size = trainer.batch_size
     whole, rest = divmod(len(order), size)
     batches = order[: whole * size].reshape(whole, size)
 
-    def step(carry: tuple[RunState, Totals], chosen: jax.Array) -> tuple[RunState, Totals]:
-        inputs = x[chosen]
-        if trainer.augmentation is not None and draws is not None:  # one comes with the other, see above
-            inputs = augmented(trainer.augmentation, inputs, draws[chosen])
-        return train_step(trainer, carry, inputs, y[chosen])
-
     def one(position: jax.Array, carry: tuple[RunState, Totals]) -> tuple[RunState, Totals]:
-        return step(carry, batches[position])
+        return train_batch(trainer, carry, x, y, batches[position], draws)
 
     carry = jax.lax.fori_loop(0, num_batches, one, (state, Totals(jnp.float32(0), jnp.float32(0))))
     if rest:
-        carry = step(carry, order[whole * size :])
+        carry = train_batch(trainer, carry, x, y, order[whole * size :], draws)
     return carry
+
+
+def train_batch(
+    trainer: Trainer,
+    carry: tuple[RunState, Totals],
+    x: jax.Array,
+    y: jax.Array,
+    chosen: jax.Array,
+    draws: jax.Array | None = None,
+) -> tuple[RunState, Totals]:
+    """Take one step on the training samples `chosen`, (batch,), augmented as `draws` says; see `train_epoch`."""
+    if (trainer.augmentation is None) != (draws is None):
+        raise ValueError("draws must come with an augmentation, and only then")
+    inputs = x[chosen]
+    if trainer.augmentation is not None and draws is not None:  # one comes with the other, see above
+        inputs = augmented(trainer.augmentation, inputs, draws[chosen])
+    return train_step(trainer, carry, inputs, y[chosen])
 
 
 def train_step(trainer: Trainer, carry: tuple[RunState, Totals], x: jax.Array, y: jax.Array) -> tuple[RunState, Totals]:

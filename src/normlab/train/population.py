@@ -24,12 +24,8 @@ from normlab.train.recompute import evaluation_state
 if TYPE_CHECKING:
     from jax.sharding import Mesh
 
-Layout = Literal["map", "vmap"]
+Layout = Literal["map", "vmap", "steps"]
 PartName = Literal["train", "validation", "test"]
-LAYOUTS: tuple[Layout, ...] = ("map", "vmap")
-# Full batches per program call while layouts are compared, and calls of each (the fastest counts).
-MEASURED_BATCHES = 24
-MEASURED_CALLS = 3
 
 Arrays = tuple[jax.Array, jax.Array]
 
@@ -74,7 +70,8 @@ class Population:
             the padding computes is dropped.
         values: Draws initial values; one for all arms of a study.
         layout: How runs share a device: one after the other in one program (`map`; best while a network's weights
-            fill a core's cache) or vectorized (`vmap`; best for small networks and on GPUs). See `choose_layout`.
+            fill a core's cache) or vectorized (`vmap`; best for small networks and on GPUs). `steps` is
+            `normlab.train.stepwise`'s. See `normlab.train.layouts`.
     """
 
     def __init__(
@@ -156,6 +153,21 @@ class Population:
         loss, accuracy = (np.asarray(m)[:num_runs] for m in self._evaluation_programs[part](*arguments))
         return loss, accuracy
 
+    def compile_measurement(
+        self, measure: Callable[[RunState, Any, Any], Any], x: np.ndarray, y: np.ndarray, state: RunState
+    ) -> Callable[[RunState], Any]:
+        """Compile what is measured of one run on samples that all runs share; returns the function of all runs' states.
+
+        Args:
+            measure: From one run's state, inputs and targets to arrays; pure. Each gets an axis of runs, padding too.
+            x: Inputs as stored.
+            y: Targets.
+            state: Of all runs; read only.
+        """
+        shared = jax.device_put((x, y), NamedSharding(self.data.mesh, PartitionSpec()))
+        program = self._compile(lambda x, y, run: measure(run, x, y), 2, (), (*shared, state))
+        return lambda now: program(*shared, now)
+
     def _epoch(
         self, x: Any, y: Any, xv: Any, yv: Any, count: Any, state: RunState, order: Any, draws: Any = None
     ) -> Any:
@@ -172,6 +184,9 @@ class Population:
 
         def on_device(*args: Any) -> Any:
             shared, own = args[:num_shared], args[num_shared:]
+            if self.layout == "steps":  # one run per device: no loop around it
+                alone = one(*shared, *jax.tree.map(lambda leaf: leaf[0], own))
+                return jax.tree.map(lambda leaf: leaf[None], alone)
             if self.layout == "map":
                 return jax.lax.map(lambda run: one(*shared, *run), own)
             return jax.vmap(lambda *run: one(*shared, *run))(*own)
@@ -192,34 +207,3 @@ class Population:
     def _padded(self, items: list[Any]) -> list[Any]:
         """Repeat the last item until the capacity is full."""
         return [*items, *[items[-1]] * (self.capacity - len(items))]
-
-
-def choose_layout(
-    build: Callable[[Layout], Population], num_samples: int | None = None
-) -> tuple[Population, dict[str, float]]:
-    """Return the population with the faster layout, and the seconds per run of a short training in each.
-
-    With one run per device there is nothing to choose, and nothing is measured. `num_samples`, by default all, is the
-    length of the orders that the population is to train in.
-    """
-    first = build(LAYOUTS[0])
-    if first.capacity <= first.data.mesh.size:
-        return first, {}
-    seconds: dict[str, float] = {}
-    candidates = {layout: first if layout == first.layout else build(layout) for layout in LAYOUTS}
-    num_samples = num_samples or len(first.data.train[1])
-    orders = [np.arange(num_samples, dtype=np.int32)] * first.capacity
-    images = first.trainer.augmentation is not None
-    draws = [np.zeros((num_samples, 3), np.uint8)] * first.capacity if images else None
-    batches = min(MEASURED_BATCHES, num_samples // first.trainer.batch_size)
-    for layout, population in candidates.items():
-        state = population.start([0] * first.capacity, [0.0] * first.capacity)
-        state, _ = population.train(state, orders, batches, draws)  # compiles and warms up
-        times: dict[int, list[float]] = {0: [], batches: []}
-        for _ in range(MEASURED_CALLS):
-            for count, measured in times.items():
-                state, record = population.train(state, orders, count, draws)
-                measured.append(record.seconds)
-        # Without batches, a call only evaluates; what it takes is no reason to choose.
-        seconds[layout] = max(min(times[batches]) - min(times[0]), 0.0)
-    return candidates[min(LAYOUTS, key=seconds.__getitem__)], seconds

@@ -1,0 +1,145 @@
+"""Looks: after every chunk of pairs, whether the study's question is decided, and what is recorded of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from normlab.stats.power import MOST_PAIRS, pairs_to_decide
+from normlab.stats.sequential import SequentialVerdict
+from normlab.stats.stopping import Comparison, NextAction, next_action
+from normlab.stats.verdict import Judged, paired_effect
+from normlab.study.metrics import ALL_DIVERGED, METRICS, all_diverged, pairs, with_capped_loss
+from normlab.study.seeds import FIRST_LOOK
+
+ALPHA = 0.05
+
+
+class Looks:
+    """The looks of a study whose seeds are "auto", in order.
+
+    Every arm's comparison with the baseline on the primary metric is judged by a confidence sequence, whose intervals
+    are right at every look. What decides is a function of the records alone, and of the chunks' size: a study that was
+    stopped and goes on looks at the same pairs and decides the same.
+
+    Args:
+        arms: Names, the baseline first.
+        metric: The primary one, "test_accuracy" or "test_loss".
+        margin: The study's, of accuracy.
+        budget: The most pairs.
+        chunk: Pairs per chunk.
+        uninformed_loss: The loss of a predictor that knows nothing; what a diverged run counts as rests on it.
+    """
+
+    def __init__(
+        self, arms: Sequence[str], metric: str, margin: float, budget: int, chunk: int, uninformed_loss: float
+    ) -> None:
+        self.baseline, *self.others = arms
+        self.metric = METRICS[metric]
+        self.margin = margin if self.metric.margin is None else self.metric.margin
+        self.budget, self.chunk, self.uninformed_loss = budget, chunk, uninformed_loss
+        self._values: dict[str, np.ndarray] = {arm: np.empty((2, 0)) for arm in self.others}  # of arm and baseline
+        self._lost: list[str] = list(self.others)  # arms all of whose runs diverged, with the baseline's
+        self._action: NextAction | None = None
+        self._looks: list[dict[str, Any]] = []
+
+    @property
+    def level(self) -> float:
+        """The chance that one comparison ever gets a wrong verdict is this at most."""
+        return ALPHA / len(self.others)
+
+    @property
+    def num_pairs(self) -> int:
+        """Pairs taken in so far."""
+        return int(self._values[self.others[0]].shape[1])
+
+    def after(self, chunk_index: int, runs: pl.DataFrame) -> bool:
+        """Take in the pairs of a chunk of the report, look once there are `FIRST_LOOK`, and return whether to go on.
+
+        A pair's values stay what they were when it came: later runs don't change what a diverged run counts as.
+
+        Args:
+            chunk_index: Of the chunk, one more than the last one's.
+            runs: All records of runs so far; those of later chunks are not looked at.
+        """
+        reported = (pl.col("stage") == "report") & (pl.col("chunk") <= chunk_index)
+        known = with_capped_loss(runs.filter(reported | (pl.col("stage") == "tuning")), self.uninformed_loss)
+        new = known.filter(reported & (pl.col("chunk") == chunk_index))
+        for arm in self.others:
+            added = np.stack(pairs(new, self.metric.name, arm, self.baseline))
+            self._values[arm] = np.concatenate([self._values[arm], added], axis=1)
+        self._lost = [arm for arm in self._lost if all_diverged(new, arm, self.baseline)]
+        return self.num_pairs < FIRST_LOOK or self._look()
+
+    def summary(self) -> dict[str, Any]:
+        """Return what summary.json keeps of the looks."""
+        last = self._looks[-1]
+        return {
+            "rule": f"Pairs were added, {self.chunk} at a time, until every arm's {self.metric.label} was told from "
+            f"the baseline's or shown to lie inside the margin, or {self.budget} pairs were spent; the first look came "
+            f"after at least {FIRST_LOOK}.",
+            "first_look": FIRST_LOOK,
+            "budget": self.budget,
+            "chunk": self.chunk,
+            "alpha": self.level,
+            "pairs": self.num_pairs,
+            "decided": all(verdict["verdict"] != "undecided" for verdict in last["verdicts"].values()),
+            "reason": last["reason"],
+            "looks": list(self._looks),
+        }
+
+    def answers(self) -> dict[str, Judged]:
+        """Return the verdict of the last look by arm, with the confidence sequence's interval in its effect."""
+        return {arm: self._answer(arm, judged) for arm, judged in self._judged().items()}
+
+    def _look(self) -> bool:
+        comparisons = [
+            Comparison(arm, arms - baselines, self.margin, self.metric.higher_is_better)
+            for arm, (arms, baselines) in self._values.items()
+        ]
+        action = next_action(comparisons, budget=self.budget, chunk=self.chunk, alpha=ALPHA, first_look=FIRST_LOOK)
+        self._action = action
+        is_open = any(arm not in self._lost for arm in action.undecided)
+        reason = action.reason
+        if self._lost and not is_open:
+            lost = " and ".join(self._lost)
+            reason = (
+                f"Every run of {lost} and {self.baseline} diverged in {self.num_pairs} pairs: more would not decide."
+            )
+        judged = self._judged()
+        fields = ("verdict", "difference", "low", "high")
+        verdicts = {arm: {name: getattr(one, name) for name in fields} for arm, one in judged.items()}
+        self._looks.append({"pairs": self.num_pairs, "verdicts": verdicts, "reason": reason})
+        return is_open and action.go_on
+
+    def _judged(self) -> Mapping[str, SequentialVerdict]:
+        """Return the last look's verdicts; equal failures are no equivalence."""
+        if self._action is None:
+            raise ValueError(f"there must have been a look, got {self.num_pairs} pairs.")
+        return {
+            arm: replace(one, verdict="undecided", reason=ALL_DIVERGED) if arm in self._lost else one
+            for arm, one in self._action.verdicts.items()
+        }
+
+    def _answer(self, arm: str, judged: SequentialVerdict) -> Judged:
+        values, baselines = self._values[arm]
+        higher = self.metric.higher_is_better
+        effect = paired_effect(values, baselines, margin=self.margin, higher_is_better=higher, alpha=self.level)
+        effect = replace(
+            effect,
+            ci_low=judged.low,
+            ci_high=judged.high,
+            p_value=None,
+            p_equivalence=None,
+            interval="confidence sequence",
+        )
+        reason = judged.reason
+        if judged.verdict == "undecided" and arm not in self._lost and effect.deviation is not None:
+            needed = pairs_to_decide(effect.difference, effect.deviation, self.margin, alpha=self.level)
+            number = f"more than {MOST_PAIRS}" if needed is None else f"about {max(needed, self.num_pairs + 1)}"
+            reason += f" A test that looks once would need {number} pairs, looks somewhat more."
+        return Judged(effect, judged.verdict, None, reason, None)
