@@ -7,7 +7,7 @@ import pytest
 
 from normlab.replicate import ioffe
 from normlab.replicate.bench import bench_for
-from normlab.replicate.ioffe import Curves, measure, relations, unsteadiness
+from normlab.replicate.ioffe import Curves, measure, relations, samples_between, unsteadiness
 from normlab.replicate.relation import checked
 from normlab.replicate.replication import Setting
 from tests.replicate.planted import failing, planted
@@ -45,6 +45,14 @@ def test_unsteadiness_is_the_median_unit_of_the_mean_percentile() -> None:
     deviations = np.array([[1.0, 2.0, 6.0], [3.0, 3.0, 3.0], [8.0, 9.0, 10.0]]).T  # (percentiles, units)
     percentiles = np.stack([5.0 - deviations, 5.0 + deviations])[:, None]
     assert unsteadiness(percentiles) == pytest.approx([3.0])
+
+
+@pytest.mark.parametrize("samples", [4, 5, 10, 25])
+def test_all_samples_are_seen_before_one_comes_again(samples: int) -> None:
+    seen = np.concatenate([samples_between(samples, 0, checkpoint, 10) for checkpoint in range(100 // samples)])
+    for epoch in seen.reshape(10, 10):
+        assert sorted(epoch) == list(range(10))
+    assert not np.array_equal(seen[:10], seen[10:20])
 
 
 def test_a_small_network_is_watched_while_it_trains(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Large batches generalize worse; ghost batches and more steps narrow the gap: Hoffer et al. 2017, as relations."""
+"""Hoffer et al. 2017: batch norm over small ghost batches narrows the generalization gap of large batches."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -45,26 +46,26 @@ class Curves(NamedTuple):
 
 def measure(bench: Bench) -> dict[str, Curves]:
     """Train both arms at one rate, and look at the last sigmoids before the first step and after every checkpoint."""
-    from normlab.train.order import epoch_order
-
     samples = BATCH * STEPS[bench.budget]
-
-    def part_of_an_epoch(seed: int, checkpoint: int, count: int) -> np.ndarray:
-        start = checkpoint * samples
-        orders = [
-            epoch_order(seed, epoch, count) for epoch in range(start // count, (start + samples - 1) // count + 1)
-        ]
-        return np.concatenate(orders)[start % count :][:samples]
-
     found = {}
     for arm in ARMS:
         program = bench.program(arm, batch_size=BATCH, layout="vmap", samples=samples)
-        observe = _percentiles_of(program)
+        observe, order = _percentiles_of(program), partial(samples_between, samples)
         rates, checkpoints = [RATE] * len(bench.seeds), CHECKPOINTS[bench.budget]
-        trained = bench.train(program, bench.seeds, rates, checkpoints, order=part_of_an_epoch, observe=observe)
+        trained = bench.train(program, bench.seeds, rates, checkpoints, order=order, observe=observe)
         seen = np.concatenate([np.stack(group) for group in trained.observed], axis=1)[:, : len(bench.seeds)]
         found[arm] = Curves(trained.val_accuracy, trained.test_accuracy, seen)
     return found
+
+
+def samples_between(samples: int, seed: int, checkpoint: int, count: int) -> np.ndarray:
+    """Return the samples seen from one checkpoint to the next: all `count` once before any of them comes again."""
+    from normlab.train.order import epoch_order
+
+    first, start = divmod(checkpoint * samples, count)
+    last = (checkpoint * samples + samples - 1) // count
+    orders = [epoch_order(seed, epoch, count) for epoch in range(first, last + 1)]
+    return np.concatenate(orders)[start : start + samples]
 
 
 def _percentiles_of(program: Population) -> Any:

@@ -33,8 +33,8 @@ SHIFT, COSINE = "gradient_shift", "gradient_cosine"
 # Ours. A ratio of 0.8 to 1.25 is none worth a name; noise that costs two points of training accuracy would count.
 RATIO, ACCURACY, ANGLE = math.log(1.25), 0.02, 0.05
 NUM_RELATIONS = 9
-# By arm and quantity, (seeds,): `accuracy` on training data after the last epoch, evaluated; for `MEASURED` also
-# what `SMOOTHNESS` names, and the shift by the name of the rate, as in "gradient_shift at the rate".
+# By arm and quantity, (seeds,): `accuracy` on training data after the last epoch, in evaluation mode; of `MEASURED`
+# also what `SMOOTHNESS` names, and the shift by the name of the rate, as in "gradient_shift at the rate".
 Outcomes = dict[str, dict[str, np.ndarray]]
 
 
