@@ -137,15 +137,15 @@ WRONG: dict[str, tuple[tuple[str, ...], str, str, str]] = {
         "name each probe once",
     ),
     "probe without a layer": (
-        ("--probes", "statistics-gap", "--widths", "8"),
+        ("--probes", "statistics-gap", "--widths", "8", "--arms", "none,layer"),
         "statistics-gap needs a layer with running statistics",
-        "(arm none)",
+        "(in each of the arms none, layer)",
         "measure a network with batch norm or its kin",
     ),
     "probe without a second batch": (
         ("--probes", "companions", "--widths", "8", "--batch-size", "600"),
         "companions needs at least two batches, 1200 samples",
-        "1079 samples (arm none)",
+        "1079 samples (in each of the arms none, batch)",
         "give more samples or a smaller batch size",
     ),
     "no tuning seeds": (("--tuning-seeds", "0"), "tuning_seeds must be greater", "0", "change tuning_seeds"),

@@ -78,7 +78,7 @@ def test_initial_scales_tell_arms_apart() -> None:
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({"cell": "grru"}, r"cell must be a known name, got 'grru'; choose one of simple, gru, lstm"),
     ({"units": 0}, r"units must be a whole number from 1 to 10,000, got 0"),
-    ({"units": 10**9}, r"units must be a whole number from 1 to 10,000, got 1000000000; give a count within these"),
+    ({"units": 10**9}, r"units must be a whole number from 1 to 10,000, got 1000000000; give one up to 10,000"),
     ({"units": 2.5}, r"units must be a whole number from 1 to 10,000, got 2\.5"),
     ({"where": "before"}, r"where must be a known name, got 'before'; choose one of input, hidden, both"),
     ({"statistics": "own"}, r"statistics must be a known name, got 'own'; choose one of shared, per-step"),

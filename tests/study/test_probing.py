@@ -125,3 +125,11 @@ def test_lost_probes_are_made_again_from_the_parts(result: Result, probes: pl.Da
         again = compare(**SETTINGS, out=result.folder)
     assert again.probes is not None
     assert again.probes.equals(probes)
+
+
+def test_an_arm_with_nothing_to_measure_has_no_rows(tmp_path: Path) -> None:
+    settings = {**SETTINGS, "arms": ["none", "batch"], "seeds": 2, "epochs": 1, "probes": ["statistics-gap"]}
+    found = compare(**settings, out=tmp_path / "out")
+    assert found.probes is not None
+    assert {run.split("/")[1] for run in found.probes["run"]} == {"batch"}
+    assert set(found.probes["epoch"]) == {0, 1}

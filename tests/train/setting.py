@@ -12,7 +12,6 @@ from normlab.norms import NORMS
 from normlab.train.blueprint import Blueprint, blueprint
 from normlab.train.devices import run_mesh
 from normlab.train.initial import InitialValues
-from normlab.train.layouts import new_population
 from normlab.train.loop import Trainer
 from normlab.train.objective import objective_for
 from normlab.train.optimizers import OPTIMIZERS
@@ -49,7 +48,7 @@ def population(
     objective = objective_for(dataset.task, dataset.num_outputs, blueprint_.model)
     trainer = Trainer(blueprint_.model, built, objective, BATCH_SIZE, dataset.divisor)
     data = data or place(dataset.train, dataset.validation, dataset.test, run_mesh(num_devices))
-    return new_population(blueprint_, trainer, data, capacity, InitialValues(), layout)
+    return Population(blueprint_, trainer, data, capacity, InitialValues(), layout)
 
 
 def leaves(state: Any, run: int) -> list[np.ndarray]:

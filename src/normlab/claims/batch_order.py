@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from normlab.claims.claim import Claim
-from normlab.claims.drawing import Drawing
+from normlab.claims.drawing import Drawing, quartiles
 from normlab.claims.evaluations import with_precise_statistics
 from normlab.claims.final_error import final_error
 from normlab.claims.finding import Finding, decide, numbers
@@ -121,11 +121,7 @@ def draw(evidence: pl.DataFrame) -> Drawing:
     rows = (
         evidence.filter(pl.col("quantity") == "error")
         .group_by("arm", "order", maintain_order=True)
-        .agg(
-            pl.col("value").median().alias("y"),
-            pl.col("value").quantile(0.25, "linear").alias("low"),
-            pl.col("value").quantile(0.75, "linear").alias("high"),
-        )
+        .agg(quartiles("value"))
         .select(pl.col("arm").alias("series"), pl.col("order").alias("x"), "y", "low", "high")
     )
     return Drawing(

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from normlab.claims.claim import Claim
-from normlab.claims.drawing import Drawing
+from normlab.claims.drawing import Drawing, quartiles
 from normlab.claims.evaluations import with_batch_statistics, with_precise_statistics
 from normlab.claims.final_error import final_error
 from normlab.claims.finding import Finding, Verdict, numbers
@@ -108,11 +108,7 @@ def draw(evidence: pl.DataFrame) -> Drawing:
             .alias("series")
         )
         .group_by("series", "batch_size")
-        .agg(
-            pl.col("error").median().alias("y"),
-            pl.col("error").quantile(0.25, "linear").alias("low"),
-            pl.col("error").quantile(0.75, "linear").alias("high"),
-        )
+        .agg(quartiles("error"))
         .sort("series", "batch_size")
         .select("series", pl.col("batch_size").alias("x"), "y", "low", "high")
     )

@@ -162,16 +162,16 @@ class Bench:
         self, plan: Blueprint, *, runs: int, batch_size: int, optimizer: str = "sgd", layout: Layout = "map"
     ) -> Population:
         """Return a new population of a plan on the bench's data."""
-        from normlab.train.layouts import new_population
         from normlab.train.loop import Trainer
         from normlab.train.objective import objective_for
         from normlab.train.optimizers import new_optimizer
+        from normlab.train.population import Population
 
         built = new_optimizer(optimizer)
         built.build(plan.model.trainable_variables)
         objective = objective_for(self.dataset.task, self.dataset.num_outputs, plan.model)
         trainer = Trainer(plan.model, built, objective, batch_size, self.dataset.divisor)
-        return new_population(plan, trainer, self.data, min(runs, MOST_RUNS_AT_ONCE), self.values, layout)
+        return Population(plan, trainer, self.data, min(runs, MOST_RUNS_AT_ONCE), self.values, layout)
 
     def train(
         self,

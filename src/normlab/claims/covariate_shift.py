@@ -10,7 +10,7 @@ import polars as pl
 
 from normlab.claims.claim import Claim
 from normlab.claims.conditions import decide_each
-from normlab.claims.drawing import Drawing
+from normlab.claims.drawing import Drawing, quartiles
 from normlab.claims.finding import Finding, numbers
 from normlab.claims.trajectory import log_ratios, medians_of, rate_title, rates_of, trajectory
 from normlab.stats.effect import paired_effect
@@ -117,11 +117,7 @@ def draw(evidence: pl.DataFrame) -> Drawing:
     rows = (
         evidence.filter(pl.col("quantity") == PRIMARY, pl.col("rate_name") == "shared", pl.col("value").is_finite())
         .group_by("arm", "layer", "step")
-        .agg(
-            pl.col("value").median().alias("y"),
-            pl.col("value").quantile(0.25, "linear").alias("low"),
-            pl.col("value").quantile(0.75, "linear").alias("high"),
-        )
+        .agg(quartiles("value"))
         .filter(pl.col("low") > 0)
         .sort("arm", "layer", "step")
         .select(pl.format("{}, {}", "arm", "layer").alias("series"), pl.col("step").alias("x"), "y", "low", "high")

@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,15 @@ class Drawing:
         plain = asdict(self)
         plain["rows"] = [{name: _finite(value) for name, value in row.items()} for row in self.rows]
         return plain
+
+
+def quartiles(column: str) -> list[pl.Expr]:
+    """Return the median of a column as `y`, and its quartiles as `low` and `high`, to aggregate groups of seeds by."""
+    import polars as pl
+
+    value = pl.col(column)
+    ends = {"low": 0.25, "high": 0.75}
+    return [value.median().alias("y"), *(value.quantile(q, "linear").alias(name) for name, q in ends.items())]
 
 
 def _finite(value: Any) -> Any:

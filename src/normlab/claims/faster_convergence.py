@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from normlab.claims.claim import Claim
-from normlab.claims.drawing import Drawing
+from normlab.claims.drawing import Drawing, quartiles
 from normlab.claims.finding import Finding, decide
 from normlab.stats.effect import paired_effect
 from normlab.stats.log_rank import log_rank
@@ -91,11 +91,7 @@ def draw(evidence: pl.DataFrame) -> Drawing:
     rows = (
         evidence.filter(pl.col("own_best"), pl.col("stage") == "fresh")
         .group_by("arm", "epoch")
-        .agg(
-            pl.col(target.metric).median().alias("y"),
-            pl.col(target.metric).quantile(0.25, "linear").alias("low"),
-            pl.col(target.metric).quantile(0.75, "linear").alias("high"),
-        )
+        .agg(quartiles(target.metric))
         .sort("arm", "epoch")
         .select(pl.col("arm").alias("series"), pl.col("epoch").alias("x"), "y", "low", "high")
     )

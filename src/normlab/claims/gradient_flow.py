@@ -11,7 +11,7 @@ import polars as pl
 
 from normlab.claims.claim import Claim
 from normlab.claims.conditions import Together, decide_each
-from normlab.claims.drawing import Drawing
+from normlab.claims.drawing import Drawing, quartiles
 from normlab.claims.finding import Finding, numbers
 from normlab.stats.effect import Effect, paired_effect
 
@@ -106,11 +106,7 @@ def draw(evidence: pl.DataFrame) -> Drawing:
     rows = (
         evidence.filter(pl.col("time") == "start")
         .group_by("activation", "arm", "layer")
-        .agg(
-            pl.col("norm").median().alias("y"),
-            pl.col("norm").quantile(0.25, "linear").alias("low"),
-            pl.col("norm").quantile(0.75, "linear").alias("high"),
-        )
+        .agg(quartiles("norm"))
         .filter(pl.col("low") > 0)
         .sort("activation", "arm", "layer")
         .select(

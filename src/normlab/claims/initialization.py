@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from normlab.claims.claim import Claim
-from normlab.claims.drawing import Drawing
+from normlab.claims.drawing import Drawing, quartiles
 from normlab.claims.finding import Finding, decide, numbers
 from normlab.stats.effect import paired_effect
 
@@ -78,11 +78,7 @@ def draw(evidence: pl.DataFrame) -> Drawing:
     """Return mean accuracy over the scale, with quartiles."""
     rows = (
         evidence.group_by("arm", "exponent")
-        .agg(
-            pl.col("test_accuracy").median().alias("y"),
-            pl.col("test_accuracy").quantile(0.25, "linear").alias("low"),
-            pl.col("test_accuracy").quantile(0.75, "linear").alias("high"),
-        )
+        .agg(quartiles("test_accuracy"))
         .sort("arm", "exponent")
         .select(pl.col("arm").alias("series"), (2.0 ** pl.col("exponent")).alias("x"), "y", "low", "high")
     )

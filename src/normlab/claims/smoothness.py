@@ -10,7 +10,7 @@ import polars as pl
 
 from normlab.claims.claim import Claim
 from normlab.claims.conditions import decide_each
-from normlab.claims.drawing import Drawing
+from normlab.claims.drawing import Drawing, quartiles
 from normlab.claims.finding import Finding, numbers
 from normlab.claims.trajectory import log_ratios, medians_of, rate_title, rates_of, trajectory
 from normlab.stats.effect import Effect, paired_effect
@@ -91,11 +91,7 @@ def draw(evidence: pl.DataFrame) -> Drawing:
     rows = (
         evidence.filter(pl.col("quantity") == PRIMARY, pl.col("value").is_finite())
         .group_by("arm", "rate", "step")
-        .agg(
-            pl.col("value").median().alias("y"),
-            pl.col("value").quantile(0.25, "linear").alias("low"),
-            pl.col("value").quantile(0.75, "linear").alias("high"),
-        )
+        .agg(quartiles("value"))
         .filter(pl.col("low") > 0)
         .sort("arm", "rate", "step")
         .select(pl.format("{}, rate {}", "arm", "rate").alias("series"), pl.col("step").alias("x"), "y", "low", "high")

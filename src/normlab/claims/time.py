@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from normlab.claims.claim import Claim
-from normlab.claims.drawing import Drawing
+from normlab.claims.drawing import Drawing, quartiles
 from normlab.claims.finding import Finding, decide, numbers
 from normlab.claims.one_run import model_of
 from normlab.stats.effect import paired_effect
@@ -98,11 +98,7 @@ def draw(evidence: pl.DataFrame) -> Drawing:
     rows = (
         evidence.filter(pl.col("phase") != "compile")
         .group_by("network", "phase")
-        .agg(
-            pl.col("seconds").median().alias("y"),
-            pl.col("seconds").quantile(0.25, "linear").alias("low"),
-            pl.col("seconds").quantile(0.75, "linear").alias("high"),
-        )
+        .agg(quartiles("seconds"))
         .sort("phase", "network", descending=[True, False])
         .select(
             pl.col("network").alias("series"), pl.col("phase").replace_strict(titles).alias("x"), "y", "low", "high"

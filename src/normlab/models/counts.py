@@ -6,6 +6,9 @@ from collections.abc import Sequence
 
 from normlab.errors import InputError
 
+# A GRU of this many units has 1.2 GB of weights: a larger one is a slip of the keyboard.
+MAX_SIZE = 10_000
+
 
 def require_count(name: str, value: object, largest: int) -> None:
     """Raise `InputError` unless the value is a whole number from 1 to `largest`."""

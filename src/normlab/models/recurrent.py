@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from normlab.errors import InputError, require_known
+from normlab.models.counts import MAX_SIZE, require_count
 from normlab.models.mlp import INITIALIZERS
-from normlab.models.sizes import require_sizes
 from normlab.norms import check
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def check_recurrent(
 ) -> None:
     """Raise `InputError` for a wrong option of `recurrent`, without importing Keras."""
     require_known("cell", cell, RECURRENT_CELLS)
-    require_sizes({"units": units})
+    require_count("units", units, MAX_SIZE)
     require_known("where", where, NORMED)
     require_known("statistics", statistics, STATISTICS)
     if isinstance(gamma, bool) or not isinstance(gamma, int | float) or not 0 < gamma < math.inf:

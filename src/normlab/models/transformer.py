@@ -8,8 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from normlab.errors import InputError, require_known
+from normlab.models.counts import MAX_SIZE, require_count
 from normlab.models.mlp import INITIALIZERS
-from normlab.models.sizes import require_sizes
 from normlab.norms import check
 
 if TYPE_CHECKING:
@@ -111,12 +111,13 @@ def check_transformer(
     initializer: str = "glorot_uniform",
 ) -> None:
     """Raise `InputError` for a wrong option of `transformer`, without importing Keras."""
-    require_sizes({"dim": dim, "depth": depth, "heads": heads, "mlp_ratio": mlp_ratio})
+    for name, size in {"dim": dim, "depth": depth, "heads": heads, "mlp_ratio": mlp_ratio}.items():
+        require_count(name, size, MAX_SIZE)
     if dim % heads:
         action = f"try dim {dim // heads * heads or heads}"
         raise InputError("heads must divide dim", f"{heads} heads and dim {dim}", action)
     if patch != 0 or isinstance(patch, bool):
-        require_sizes({"patch": patch})
+        require_count("patch", patch, MAX_SIZE)
     require_known("order", order, ORDERS)
     if isinstance(dropout, bool) or not isinstance(dropout, int | float) or not 0 <= dropout < 1:
         raise InputError("dropout must be at least 0 and below 1", dropout, "give such as 0.1, or 0 for none")

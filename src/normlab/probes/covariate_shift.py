@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from normlab.errors import InputError
 from normlab.probes.inside import batch_loss, pass_through
 from normlab.probes.parameters import chosen, inner, moved, norm, parameter_groups
+from normlab.train.convolutions import fast_in_loops
 
 if TYPE_CHECKING:
     from normlab.probes.probe import Layers, Measured
@@ -70,7 +71,8 @@ def measure(trainer: Trainer, state: RunState, x: jax.Array, y: jax.Array) -> Me
     def loss(trainable: list[Any]) -> jax.Array:
         return batch_loss(trainer, pass_through(trainer, trainable, state.non_trainable, x), y)
 
-    before = jax.grad(loss)(state.trainable)
+    gradient = fast_in_loops(trainer.model, jax.grad(loss))
+    before = gradient(state.trainable)
     stepped, _ = trainer.optimizer.stateless_apply(state.optimizer, before, state.trainable)
 
     def compared(number: jax.Array) -> tuple[jax.Array, ...]:
@@ -78,7 +80,7 @@ def measure(trainer: Trainer, state: RunState, x: jax.Array, y: jax.Array) -> Me
             jnp.where(position[index] < number, new, old)
             for index, (new, old) in enumerate(zip(stepped, state.trainable, strict=True))
         ]
-        after = jax.grad(loss)(mixed)
+        after = gradient(mixed)
         pairs = [(chosen(before, indices), chosen(after, indices)) for indices in groups]
         compare = [(norm(moved(a, -1.0, b)), _cosine(a, b), norm(a)) for a, b in pairs]
         return tuple(jnp.stack(column)[number] for column in zip(*compare, strict=True))

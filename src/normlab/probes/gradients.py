@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from normlab.norms.moments import at_least_float32
 from normlab.probes.inside import batch_loss, no_shifts, pass_through, survey
 from normlab.probes.parameters import chosen, norm, parameter_groups
+from normlab.train.convolutions import fast_in_loops
 
 if TYPE_CHECKING:
     from normlab.probes.probe import Layers, Measured
@@ -54,4 +55,4 @@ def gradients(trainer: Trainer, state: RunState, x: jax.Array, y: jax.Array) -> 
     def loss(trainable: list[Any], shifts: list[jax.Array]) -> jax.Array:
         return batch_loss(trainer, pass_through(trainer, trainable, state.non_trainable, x, shifts), y)
 
-    return jax.grad(loss, argnums=(0, 1))(state.trainable, no_shifts(trainer, x))
+    return fast_in_loops(trainer.model, jax.grad(loss, argnums=(0, 1)))(state.trainable, no_shifts(trainer, x))

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from normlab.probes.inside import batch_loss, pass_through
 from normlab.probes.parameters import moved, norm
+from normlab.train.convolutions import fast_in_loops
 
 if TYPE_CHECKING:
     from normlab.probes.probe import Layers, Measured
@@ -63,10 +64,10 @@ def along_gradient(
     def loss(trainable: list[Any]) -> jax.Array:
         return batch_loss(trainer, pass_through(trainer, trainable, state.non_trainable, x), y)
 
-    gradient = jax.grad(loss)(state.trainable)
+    gradient = fast_in_loops(trainer.model, jax.grad(loss))(state.trainable)
 
     def at(step: jax.Array) -> tuple[jax.Array, jax.Array]:
-        value, there = jax.value_and_grad(loss)(moved(state.trainable, -step, gradient))
+        value, there = fast_in_loops(trainer.model, jax.value_and_grad(loss))(moved(state.trainable, -step, gradient))
         return value, norm(moved(gradient, -1.0, there))
 
     sizes = jnp.asarray(steps, jnp.float32)

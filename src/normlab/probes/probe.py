@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -42,7 +43,7 @@ class Probe:
         cost: In forward passes, or in gradients (one forward and one backward pass each).
         per: `run`: a pure function of arrays, to be compiled, and vectorized over runs. `arm`: the same for all runs of
             an arm, and called outside `jit`.
-        load: Imports the module and returns its functions; importing it takes seconds.
+        module: Of `normlab.probes`, with the functions `layers` and `measure`.
     """
 
     measures: str
@@ -51,7 +52,12 @@ class Probe:
     applies_to: str
     cost: str
     per: Literal["run", "arm"]
-    load: Callable[[], Functions]
+    module: str
+
+    def load(self) -> Functions:
+        """Import the module, which takes seconds, and return its functions."""
+        found = importlib.import_module(f"normlab.probes.{self.module}")
+        return Functions(found.layers, found.measure)
 
 
 class Row(NamedTuple):

@@ -2,56 +2,7 @@
 
 from __future__ import annotations
 
-from normlab.probes.probe import Functions, Probe
-
-
-def _activations() -> Functions:
-    from normlab.probes import activations
-
-    return Functions(activations.layers, activations.measure)
-
-
-def _gradients() -> Functions:
-    from normlab.probes import gradients
-
-    return Functions(gradients.layers, gradients.measure)
-
-
-def _covariate_shift() -> Functions:
-    from normlab.probes import covariate_shift
-
-    return Functions(covariate_shift.layers, covariate_shift.measure)
-
-
-def _landscape() -> Functions:
-    from normlab.probes import landscape
-
-    return Functions(landscape.layers, landscape.measure)
-
-
-def _curvature() -> Functions:
-    from normlab.probes import curvature
-
-    return Functions(curvature.layers, curvature.measure)
-
-
-def _statistics_gap() -> Functions:
-    from normlab.probes import statistics_gap
-
-    return Functions(statistics_gap.layers, statistics_gap.measure)
-
-
-def _companions() -> Functions:
-    from normlab.probes import companions
-
-    return Functions(companions.layers, companions.measure)
-
-
-def _memory() -> Functions:
-    from normlab.probes import memory
-
-    return Functions(memory.layers, memory.measure)
-
+from normlab.probes.probe import Probe
 
 PROBES = {
     "activations": Probe(
@@ -70,7 +21,7 @@ PROBES = {
         applies_to="every layer; saturated: tanh, sigmoid, softsign and their hard forms; dead: ReLU and ReLU6",
         cost="1 forward pass, a sort and a singular value decomposition per layer",
         per="run",
-        load=_activations,
+        module="activations",
     ),
     "gradients": Probe(
         measures="the norm of the loss's gradient by each layer's parameters and by each layer's output",
@@ -79,7 +30,7 @@ PROBES = {
         applies_to="parameter_gradient: layers with trainable variables; output_gradient: every layer",
         cost="1 gradient",
         per="run",
-        load=_gradients,
+        module="gradients",
     ),
     "covariate-shift": Probe(
         measures="how a step of the layers before a layer changes that layer's gradient",
@@ -88,7 +39,7 @@ PROBES = {
         applies_to="layers with trainable variables but the first",
         cost="1 gradient per layer with trainable variables, and a step",
         per="run",
-        load=_covariate_shift,
+        module="covariate_shift",
     ),
     "landscape": Probe(
         measures="how far the loss and its gradient change along the gradient, over six step sizes",
@@ -97,7 +48,7 @@ PROBES = {
         applies_to="the whole network",
         cost="7 gradients",
         per="run",
-        load=_landscape,
+        module="landscape",
     ),
     "curvature": Probe(
         measures="the largest and the smallest eigenvalue of the loss's Hessian",
@@ -106,7 +57,7 @@ PROBES = {
         applies_to="the whole network",
         cost="30 Hessian-vector products, each about 2 gradients",
         per="run",
-        load=_curvature,
+        module="curvature",
     ),
     "statistics-gap": Probe(
         measures="how far running, batch and precise statistics are apart",
@@ -119,7 +70,7 @@ PROBES = {
         applies_to="layers with running statistics: batch norm and its kin",
         cost="1 forward pass",
         per="run",
-        load=_statistics_gap,
+        module="statistics_gap",
     ),
     "companions": Probe(
         measures="how much a sample's output depends on the other samples of its batch",
@@ -128,7 +79,7 @@ PROBES = {
         applies_to="the whole network, on at least two batches of samples",
         cost="8 forward passes; on one batch 1 more, and 4 backward passes per output",
         per="run",
-        load=_companions,
+        module="companions",
     ),
     "memory": Probe(
         measures="bytes kept for the backward pass, scratch memory, parameters, running buffers, and operations",
@@ -145,6 +96,6 @@ PROBES = {
         applies_to="the whole network",
         cost="2 compilations",
         per="arm",
-        load=_memory,
+        module="memory",
     ),
 }

@@ -118,8 +118,8 @@ def set_up(
     from normlab.train.blueprint import shared_paths
     from normlab.train.devices import run_mesh
     from normlab.train.initial import InitialValues
-    from normlab.train.layouts import choose_layout, new_population
-    from normlab.train.population import place
+    from normlab.train.layouts import choose_layout
+    from normlab.train.population import Population, place
 
     mesh = run_mesh()
     data = place(dataset.train, dataset.validation, dataset.test, mesh)
@@ -128,7 +128,7 @@ def set_up(
 
     def population(arm: Arm, layout: Any) -> Population:
         plan = plans[arm.name]
-        return new_population(plan, trainer_of(study, dataset, arm, plan), data, chunk_runs, values, layout)
+        return Population(plan, trainer_of(study, dataset, arm, plan), data, chunk_runs, values, layout)
 
     first = study.baseline
     if recorded:
@@ -137,7 +137,6 @@ def set_up(
         baseline, seconds = choose_layout(lambda layout: population(first, layout))
     others = {arm.name: population(arm, baseline.layout) for arm in study.arms[1:]}
     shared = shared_paths(list(plans.values()))
-    chunk_runs = min(chunk_runs, baseline.capacity)
     return Laboratory({first.name: baseline, **others}, shared, chunk_runs, baseline.layout, seconds)
 
 

@@ -20,7 +20,7 @@ from normlab.study.laboratory import Laboratory, trainer_of
 if TYPE_CHECKING:
     from normlab.data import Dataset
     from normlab.train.blueprint import Blueprint
-    from normlab.train.loop import RunState
+    from normlab.train.loop import RunState, Trainer
 
 # Two batches are the fewest that every probe can work on: `companions` and `statistics-gap` compare batches.
 PROBE_BATCHES = 2
@@ -46,20 +46,30 @@ def probe_batch(study: Study, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]
 
 
 def require_measurable(study: Study, dataset: Dataset, plans: Mapping[str, Blueprint]) -> None:
-    """Raise the probe's own `InputError`, with the arm, where one of the study has nothing to measure in a model."""
+    """Raise the probe's own `InputError`, with the arms, where it has nothing to measure in any arm of the study."""
+    x, _ = probe_batch(study, dataset)
     for name in study.probes:
-        layers = PROBES[name].load().layers
-        for arm in study.arms:
-            try:
-                layers(trainer_of(study, dataset, arm, plans[arm.name]), probe_batch(study, dataset)[0])
-            except InputError as error:
-                raise InputError(error.rule, f"{error.received} (arm {arm.name})", error.action) from None
+        trainers = (trainer_of(study, dataset, arm, plans[arm.name]) for arm in study.arms)
+        refusals = [refusal for trainer in trainers if (refusal := _layers_of(name, trainer, x)[1]) is not None]
+        if len(refusals) == len(study.arms):
+            arms = ", ".join(arm.name for arm in study.arms)
+            first = refusals[0]
+            raise InputError(first.rule, f"{first.received} (in each of the arms {arms})", first.action)
+
+
+def _layers_of(name: str, trainer: Trainer, x: np.ndarray) -> tuple[Layers | None, InputError | None]:
+    """Return what a probe measures where in a model, or why it has nothing to measure."""
+    try:
+        return PROBES[name].load().layers(trainer, x), None
+    except InputError as error:
+        return None, error
 
 
 class Probing:
     """The probes of a study, each compiled once per arm; what they take is kept apart from training.
 
-    A probe that is the same for all runs of an arm is measured once, and stands at epoch 0 alone.
+    A probe that is the same for all runs of an arm is measured once, and stands at epoch 0 alone. An arm in which a
+    probe has nothing to measure has no rows of it.
 
     Attributes:
         seconds: Wall time of measuring so far, without compiling.
@@ -70,7 +80,7 @@ class Probing:
         self.study, self.laboratory = study, laboratory
         self.x, self.y = probe_batch(study, dataset)
         self.seconds = self.compile_seconds = 0.0
-        self._layers: dict[tuple[str, str], Layers] = {}
+        self._layers: dict[tuple[str, str], Layers | None] = {}
         self._programs: dict[tuple[str, str], Callable[[RunState], Any]] = {}
         self._of_arm: dict[tuple[str, str], Any] = {}
         self._rows: list[Row] = []
@@ -91,21 +101,26 @@ class Probing:
 
     def _observe(self, chunk: Chunk, arm: str, name: str, epoch: int, state: RunState) -> None:
         is_shared = PROBES[name].per == "arm"
-        if is_shared and epoch > 0:
+        layers = self._layers_in(arm, name)
+        if layers is None or (is_shared and epoch > 0):
             return
         measured = self._measured_once(arm, name, state) if is_shared else self._measured(arm, name, state)
         layer_names = self.laboratory.populations[arm].plan.names
         for index, cell in enumerate(chunk.cells):
             own = measured if is_shared else {quantity: values[index] for quantity, values in measured.items()}
             run = run_name(chunk.stage, arm, cell.seed, cell.rates[arm])
-            self._rows += rows(run, epoch, name, self._layers[arm, name], own, layer_names)
+            self._rows += rows(run, epoch, name, layers, own, layer_names)
+
+    def _layers_in(self, arm: str, name: str) -> Layers | None:
+        if (arm, name) not in self._layers:
+            self._layers[arm, name], _ = _layers_of(name, self.laboratory.populations[arm].trainer, self.x)
+        return self._layers[arm, name]
 
     def _measured(self, arm: str, name: str, state: RunState) -> dict[str, np.ndarray]:
         """Measure all runs of an arm: arrays of shape (runs, ...)."""
         if (arm, name) not in self._programs:
             population, functions = self.laboratory.populations[arm], PROBES[name].load()
             trainer, before = population.trainer, population.compile_seconds
-            self._layers[arm, name] = functions.layers(trainer, self.x)
             self._programs[arm, name] = population.compile_measurement(
                 lambda run, x, y: functions.measure(trainer, run, x, y), self.x, self.y, state
             )
@@ -122,7 +137,6 @@ class Probing:
 
             trainer, functions = self.laboratory.populations[arm].trainer, PROBES[name].load()
             start = time.perf_counter()
-            self._layers[arm, name] = functions.layers(trainer, self.x)
             first = jax.tree.map(lambda leaf: leaf[0], state)
             self._of_arm[arm, name] = functions.measure(trainer, first, self.x, self.y)
             self.seconds += time.perf_counter() - start

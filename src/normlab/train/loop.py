@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from normlab.train.augment import Augmentation, augmented
+from normlab.train.convolutions import fast_in_loops
 from normlab.train.optimizers import rate_position
 from normlab.train.schedules import CONSTANT, Schedule
 
@@ -134,7 +135,8 @@ def train_step(trainer: Trainer, carry: tuple[RunState, Totals], x: jax.Array, y
         descended = losses if trainer.objective.descended is None else trainer.objective.descended(outputs, y)
         return descended.mean() + sum(penalties), (non_trainable, losses.sum(), hits.sum())
 
-    (loss, (non_trainable, losses, hits)), gradients = jax.value_and_grad(mean_loss, has_aux=True)(state.trainable)
+    differentiated = fast_in_loops(trainer.model, jax.value_and_grad(mean_loss, has_aux=True))
+    (loss, (non_trainable, losses, hits)), gradients = differentiated(state.trainable)
     trainable, optimizer = _updated(trainer, state, gradients)
     step = state.step + 1
     bad = ~(loss <= trainer.objective.divergence_bound)  # also true where the loss is not a number

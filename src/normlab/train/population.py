@@ -24,7 +24,7 @@ from normlab.train.recompute import evaluation_state
 if TYPE_CHECKING:
     from jax.sharding import Mesh
 
-Layout = Literal["map", "vmap", "steps"]
+Layout = Literal["map", "vmap"]
 PartName = Literal["train", "validation", "test"]
 
 Arrays = tuple[jax.Array, jax.Array]
@@ -70,8 +70,7 @@ class Population:
             the padding computes is dropped.
         values: Draws initial values; one for all arms of a study.
         layout: How runs share a device: one after the other in one program (`map`; best while a network's weights
-            fill a core's cache) or vectorized (`vmap`; best for small networks and on GPUs). `steps` is
-            `normlab.train.stepwise`'s. See `normlab.train.layouts`.
+            fill a core's cache) or vectorized (`vmap`; best for small networks and on GPUs). See `layouts.py`.
     """
 
     def __init__(
@@ -184,9 +183,6 @@ class Population:
 
         def on_device(*args: Any) -> Any:
             shared, own = args[:num_shared], args[num_shared:]
-            if self.layout == "steps":  # one run per device: no loop around it
-                alone = one(*shared, *jax.tree.map(lambda leaf: leaf[0], own))
-                return jax.tree.map(lambda leaf: leaf[None], alone)
             if self.layout == "map":
                 return jax.lax.map(lambda run: one(*shared, *run), own)
             return jax.vmap(lambda *run: one(*shared, *run))(*own)
