@@ -16,6 +16,7 @@ BASE = ("errors", "version")
 # Each part with those it may import; a part may import itself. Nothing imports upward, siblings stay apart.
 ALLOWED: dict[str, tuple[str, ...]] = {
     "errors": (),
+    "store": ("errors",),
     "version": (),
     "own_file": BASE,
     "keras_names": (),
@@ -28,7 +29,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
 ALLOWED["surgery"] = ("data", "norms", "keras_names", "seeding", *BASE)
 ALLOWED["train"] = ("models", "keras_names", "data", "norms", "seeding", *BASE)
 ALLOWED["probes"] = ("train", *ALLOWED["train"])
-ALLOWED["study"] = ("train", "probes", "stats", "surgery", *ALLOWED["train"])
+ALLOWED["study"] = ("store", "train", "probes", "stats", "surgery", *ALLOWED["train"])
 ALLOWED["report"] = ("study", *ALLOWED["study"])
 ALLOWED["claims"] = ("study", *ALLOWED["study"])
 ALLOWED["result"] = ("report", *ALLOWED["report"])

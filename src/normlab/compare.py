@@ -13,6 +13,7 @@ from normlab.norms import Norm
 from normlab.result import Result
 from normlab.study.design import FUNCTION, Study, make_study
 from normlab.study.folders import new_folder
+from normlab.study.limits import CHECKPOINT_SECONDS, Limits, make_limits
 from normlab.study.progress import Progress, ignore_progress
 
 if TYPE_CHECKING:
@@ -49,6 +50,9 @@ def compare(
     reach: float | None = None,
     probes: Sequence[str] = (),
     out: str | Path | None = None,
+    max_memory: str | int | None = None,
+    max_hours: float | None = None,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
     watch: Callable[[Progress], None] = ignore_progress,
 ) -> Result:
     """Train the arms paired and fairly tuned, and return what they amount to.
@@ -84,12 +88,19 @@ def compare(
         reach: The validation accuracy (or loss) for epochs to target; default: one point below the pooled median.
         probes: Names in `normlab.probes.PROBES`, measured in every run reported on, before the first epoch and after
             each.
-        out: The study's folder; default: a new one under `runs/`.
+        out: The study's folder; default: a new one under `runs/`. If it holds this same study, that goes on where it
+            stopped.
+        max_memory: What may be used, in bytes or as text such as "4G": of the process on a CPU, of each device
+            elsewhere. Chunks are made to fit.
+        max_hours: Wall time after which the study stops; the same call goes on.
+        checkpoint_seconds: Seconds of work between checkpoints: what a sudden end costs at most.
         watch: Called with a `Progress` after every epoch of every arm.
 
     Raises:
         InputError: If an argument breaks a rule; nothing is trained then.
+        StoppedError: If `max_hours` were over first.
     """
+    limits = make_limits(max_memory, max_hours, checkpoint_seconds)
     if not isinstance(model, str) and not callable(model):
         raise InputError("model must be a name or a function", type(model).__name__, f"use one of {', '.join(MODELS)}")
     settings = {
@@ -117,13 +128,14 @@ def compare(
         "reach": reach,
         "probes": probes,
     }
-    return run_study(make_study(settings), out=out, watch=watch, data=data, model=model)
+    return run_study(make_study(settings), out=out, limits=limits, watch=watch, data=data, model=model)
 
 
 def run_study(
     study: Study,
     *,
     out: str | Path | None = None,
+    limits: Limits | None = None,
     watch: Callable[[Progress], None] = ignore_progress,
     data: str | Path | tuple[Any, ...] | Mapping[str, Any] | None = None,
     model: str | ModelFunction | None = None,
@@ -136,17 +148,19 @@ def run_study(
     source = model if callable(model) else study.model
     if source == FUNCTION:
         raise InputError("a model function must be handed over", "its name alone", "give FILE.py:FUNCTION")
+    from normlab.study.store import Store
+
+    named = Store(out) if out is not None else None  # before minutes are spent on loading
     dataset = prepare_training(study, data)
     from normlab.study.execute import execute
     from normlab.study.laboratory import named_model
     from normlab.study.own import own_model
-    from normlab.study.store import Store
 
-    folder = Path(out) if out is not None else new_folder(dataset.name, Path(study.model).name)
+    store = named or Store(new_folder(dataset.name, Path(study.model).name))
     is_own = callable(source) or is_reference(source)
     build_plan = own_model(study, dataset, source) if is_own else named_model(study, dataset)
-    execute(study, dataset, build_plan, Store(folder), watch=watch)
-    result = Result(folder)
+    execute(study, dataset, build_plan, store, limits=limits, watch=watch)
+    result = Result(store.folder)
     result.report()
     return result
 

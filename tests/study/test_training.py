@@ -16,8 +16,8 @@ from normlab.study.design import make_study
 from normlab.study.laboratory import Laboratory
 from normlab.study.training import EPOCH_SCHEMA, RUN_SCHEMA, train_chunk
 from normlab.train.augment import epoch_draws
+from normlab.train.epochs import EpochRecord
 from normlab.train.order import epoch_order
-from normlab.train.population import EpochRecord
 
 PART = Part(np.zeros((10, 2), np.float32), np.zeros(10, np.int32))
 DATASET = Dataset("d", "classification", PART, PART, PART, ("a", "b"), 1.0, ())

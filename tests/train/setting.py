@@ -10,12 +10,13 @@ from normlab.data import Dataset, Part, load
 from normlab.models import mlp
 from normlab.norms import NORMS
 from normlab.train.blueprint import Blueprint, blueprint
+from normlab.train.device_data import DeviceData, place
 from normlab.train.devices import run_mesh
 from normlab.train.initial import InitialValues
-from normlab.train.loop import Trainer
+from normlab.train.loop import RunState, Totals, Trainer, train_batches, train_rest
 from normlab.train.objective import objective_for
 from normlab.train.optimizers import OPTIMIZERS
-from normlab.train.population import DeviceData, Layout, Population, place
+from normlab.train.population import Layout, Population
 
 BATCH_SIZE = 16
 
@@ -56,3 +57,12 @@ def leaves(state: Any, run: int) -> list[np.ndarray]:
     import jax
 
     return [np.asarray(leaf)[run] for leaf in jax.tree.leaves(state)]
+
+
+def train_epoch(trainer: Trainer, state: RunState, x: Any, y: Any, order: Any, num_batches: Any) -> Any:
+    """Train one run for one epoch, in one program: the state after, and sums over its samples."""
+    import jax.numpy as jnp
+
+    carry = (state, Totals(jnp.float32(0), jnp.float32(0)))
+    carry = train_batches(trainer, carry, x, y, order, jnp.int32(0), num_batches)
+    return train_rest(trainer, carry, x, y, order)

@@ -14,10 +14,12 @@ from normlab.data import Part
 from normlab.study.design import Study
 from normlab.train.augment import AUGMENTATIONS, augmented, epoch_draws, pad_of
 from normlab.train.blueprint import Blueprint
+from normlab.train.device_data import place
 from normlab.train.devices import run_mesh
+from normlab.train.epochs import EpochRecord
 from normlab.train.layouts import choose_layout
 from normlab.train.order import epoch_order
-from normlab.train.population import EpochRecord, Layout, Population, place
+from normlab.train.population import Layout, Population
 from tests.train.setting import leaves, plan, population, small_digits
 
 DIGITS = small_digits(16 * 4 + 5)

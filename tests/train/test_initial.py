@@ -12,7 +12,8 @@ from normlab.errors import InputError
 from normlab.models import mlp
 from normlab.norms import NORMS, own_norm
 from normlab.train.blueprint import blueprint, shared_paths
-from normlab.train.initial import InitialValues, run_digest
+from normlab.train.digests import shared_digest
+from normlab.train.initial import InitialValues
 
 ARMS = {
     "none": {},
@@ -42,7 +43,7 @@ def test_shared_parameters_begin_bit_for_bit_equal(arm: str) -> None:
     digests = set()
     for plan in plans:
         variables = plan.model.trainable_variables
-        digests.add(run_digest(plan, shared, InitialValues().stacked(plan, variables, [9, 3]), 1))
+        digests.add(shared_digest(plan, shared, InitialValues().stacked(plan, variables, [9, 3]), 1))
     assert len(digests) == 1
 
 
@@ -52,7 +53,9 @@ def test_seeds_and_variables_differ() -> None:
     assert not np.array_equal(kernels[0], kernels[1])
     assert np.array_equal(kernels[0], _values(plan, InitialValues(), 0)["mlp/hidden_0/kernel"])
     stacked = values.stacked(plan, plan.model.trainable_variables, [0, 1])
-    assert run_digest(plan, shared_paths([plan]), stacked, 0) != run_digest(plan, shared_paths([plan]), stacked, 1)
+    assert shared_digest(plan, shared_paths([plan]), stacked, 0) != shared_digest(
+        plan, shared_paths([plan]), stacked, 1
+    )
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,9 @@ import keras
 import numpy as np
 import pytest
 
-from normlab.train.loop import EVALUATION_BATCH, RunState, Totals, Trainer, evaluate, scaled, train_epoch
+from normlab.train.loop import EVALUATION_BATCH, RunState, Totals, Trainer, evaluate, scaled
 from normlab.train.objective import cross_entropy, objective_for
+from tests.train.setting import train_epoch
 
 RNG = np.random.default_rng(0)
 NUM, FEATURES, CLASSES, RATE, DIVISOR = 23, 5, 3, 0.5, 16.0

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from normlab.study.design import Study
-from normlab.train.loop import RunState, Totals, Trainer, scaled, train_epoch
+from normlab.train.loop import RunState, Totals, Trainer, scaled
 from normlab.train.objective import objective_for
 from normlab.train.optimizers import OPTIMIZERS, rate_position
 from normlab.train.schedules import CONSTANT, SCHEDULES, Schedule, schedule_for
+from tests.train.setting import train_epoch
 
 NUM, FEATURES, CLASSES, SIZE, RATE = 22, 5, 3, 8, 0.125
 STEPS_PER_EPOCH, NUM_EPOCHS = 3, 4

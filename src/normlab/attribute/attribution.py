@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,8 @@ from normlab.compare import run_study
 from normlab.errors import InputError
 from normlab.stats.bootstrap import Interval, paired_bootstrap
 from normlab.stats.shapley import shapley
+from normlab.store.files import write_file, writing_to
+from normlab.store.seals import sealed_json
 from normlab.study.design import Study
 from normlab.study.progress import Progress, ignore_progress
 
@@ -95,10 +96,8 @@ def attribute(
     result = run_study(all_combinations(study, factors), out=out, watch=watch)
     found = attribution(study, factors, result.runs)
     folder = Path(result.folder)
-    from normlab.study.store import write_atomically
-
-    text = json.dumps(found.as_json(), indent=1, allow_nan=False) + "\n"
-    write_atomically(folder / FILE, lambda aside: aside.write_text(text, encoding="utf-8"))
+    with writing_to(folder):
+        write_file(folder / FILE, sealed_json(found.as_json()))
     return found, folder
 
 

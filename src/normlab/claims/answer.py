@@ -12,6 +12,7 @@ from normlab.claims.claim import Claim
 from normlab.claims.drawing import Drawing
 from normlab.claims.finding import Finding, not_applicable
 from normlab.stats.multiplicity import holm
+from normlab.store.files import make_folder, write_file
 
 if TYPE_CHECKING:
     import polars as pl
@@ -112,7 +113,7 @@ def corrected(answers: Sequence[Answer]) -> list[Answer]:
 
 
 def _keep(evidence: pl.DataFrame, path: Path) -> None:
-    from normlab.study.store import write_atomically
+    from normlab.study.parts import parquet
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, lambda aside: evidence.write_parquet(aside))
+    make_folder(path.parent)
+    write_file(path, parquet(evidence))

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
     from normlab.data import Dataset
     from normlab.train.blueprint import Blueprint
+    from normlab.train.device_data import DeviceData
     from normlab.train.initial import InitialValues
     from normlab.train.loop import RunState
-    from normlab.train.population import DeviceData, Layout, Population
+    from normlab.train.population import Layout, Population
 
 Budget = Literal["quick", "full"]
 # Eight pairs reach p = 2 / 2^8 = 0.008 in an exact sign-flip test, which survives Holm's correction over six claims;
@@ -85,9 +86,9 @@ class Bench:
     def __init__(
         self, dataset: Dataset, model: str = "mlp", network: Mapping[str, Any] | None = None, budget: Budget = "quick"
     ) -> None:
+        from normlab.train.device_data import place
         from normlab.train.devices import run_mesh
         from normlab.train.initial import InitialValues
-        from normlab.train.population import place
 
         self.dataset, self.model, self.budget = dataset, model, budget
         self.network = MODELS[model].resolve(network or {})

@@ -14,6 +14,7 @@ from normlab.claims.claim import Claim
 from normlab.claims.table import CLAIMS
 from normlab.errors import InputError, require_known
 from normlab.models import MODELS
+from normlab.store.files import make_folder, write_file
 from normlab.version import __version__
 
 FILE = "claims.json"
@@ -107,8 +108,5 @@ def _about(bench: Bench, data: str) -> dict[str, Any]:
 
 
 def _write(folder: Path, content: dict[str, Any]) -> None:
-    from normlab.study.store import write_atomically
-
-    folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(content, indent=1, allow_nan=False) + "\n"
-    write_atomically(folder / FILE, lambda aside: aside.write_text(text, encoding="utf-8"))
+    make_folder(folder)
+    write_file(folder / FILE, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())

@@ -9,6 +9,7 @@ import typer
 
 from normlab.cli.screen import DataDir, NetworkOptions, Out, named_values, run_and_show
 from normlab.errors import InputError
+from normlab.study.limits import CHECKPOINT_SECONDS, make_limits
 
 
 def run(
@@ -69,6 +70,15 @@ def run(
         str | None, typer.Option(help="Measured inside the network after every epoch, such as gradients,activations.")
     ] = None,
     out: Out = None,
+    max_memory: Annotated[
+        str | None, typer.Option(help="What may be used, such as 4G; chunks of runs are made to fit.")
+    ] = None,
+    max_hours: Annotated[
+        float | None, typer.Option(help="Stop after so long, in status 75; the same command goes on.")
+    ] = None,
+    checkpoint_seconds: Annotated[
+        float, typer.Option(help="Seconds of work that a sudden end costs at most.")
+    ] = CHECKPOINT_SECONDS,
 ) -> None:
     """Train a network in several arms, paired and fairly tuned, and say which is better."""
     from normlab.study.design import make_study, read_study_file
@@ -111,7 +121,10 @@ def run(
     if given:
         in_file = settings.get("network", {})
         settings["network"] = {**in_file, **given} if isinstance(in_file, dict) else in_file
-    run_and_show(make_study(settings), out)
+    limits = make_limits(
+        max_memory, max_hours, CHECKPOINT_SECONDS if checkpoint_seconds is None else checkpoint_seconds
+    )
+    run_and_show(make_study(settings), out, limits)
 
 
 def _whole_number(text: str | None) -> int | str | None:

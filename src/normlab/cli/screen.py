@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +17,11 @@ from normlab.errors import InputError
 if TYPE_CHECKING:
     from normlab.result import Result
     from normlab.study.design import Study
+    from normlab.study.limits import Limits
     from normlab.study.progress import Progress
+
+# The exit status of a study that was stopped by a limit and can go on: "try again later" in sysexits.h.
+STOPPED = 75
 
 DataDir = Annotated[
     Path | None, typer.Option(help="Folder of mnist, fashion-mnist, cifar10. Default: $NORMLAB_DATA, else a cache.")
@@ -28,13 +33,16 @@ NetworkOptions = Annotated[
 ]
 
 
-def run_and_show(study: Study, out: Path | None) -> Result:
-    """Run a study with its progress shown, print what came out, and return it; Ctrl-C ends in status 130."""
+def run_and_show(study: Study, out: Path | None, limits: Limits | None = None) -> Result:
+    """Run a study with its progress shown, print what came out, and return it.
+
+    Ctrl-C ends in status 130, and `STOPPED` says that the time was up.
+    """
     from normlab.compare import run_study
     from normlab.terminal import show_result
 
     with show_progress() as watch:
-        result = run_study(study, out=out, watch=watch)
+        result = run_study(study, out=out, limits=limits, watch=watch)
     show_result(new_console(), result)
     return result
 
@@ -43,17 +51,41 @@ def run_and_show(study: Study, out: Path | None) -> Result:
 def show_progress() -> Iterator[Callable[[Progress], None]]:
     """Show how far a study is while the block runs; yields what is called after every epoch of every arm.
 
-    Ctrl-C inside the block ends the command in status 130, after a line that says what was kept.
+    Ctrl-C inside the block ends the command in status 130, after a line that says what was kept; the end of its time in
+    status `STOPPED`. A warning is one line.
     """
+    from normlab.study.progress import StoppedError
     from normlab.terminal import progress_bar
 
     try:
-        with progress_bar(new_console(stderr=True)) as watch:
+        with progress_bar(new_console(stderr=True)) as watch, warnings_in_a_line():
             yield watch
     except KeyboardInterrupt as interrupt:
         # Typer would end here without a word, and with it the count of complete runs.
         complain(f"interrupted{f': {interrupt}' if str(interrupt) else ''}")
         raise typer.Exit(130) from None
+    except StoppedError as end:
+        complain(f"stopped, the time is up: {end}")
+        raise typer.Exit(STOPPED) from None
+
+
+@contextmanager
+def warnings_in_a_line() -> Iterator[None]:
+    """Print what normlab warns of inside the block as one line each; other warnings as they are."""
+    from normlab.study.store import DamageWarning
+
+    shown = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+        if issubclass(category, DamageWarning):
+            complain(f"warning: {message}")
+        else:
+            shown(message, category, *where, **more)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", DamageWarning)
+        warnings.showwarning = show
+        yield
 
 
 def complain(message: str) -> None:

@@ -10,6 +10,8 @@ from normlab.errors import InputError
 from normlab.report.markup import text
 from normlab.report.quantities import counted, listed
 from normlab.report.stylesheet import STYLE
+from normlab.store.files import write_file
+from normlab.store.seals import sealed_page
 
 if TYPE_CHECKING:
     from normlab.report.records import Records
@@ -109,11 +111,9 @@ def write_document(page: str, path: Path) -> None:
     Raises:
         InputError: If the file cannot be written.
     """
-    from normlab.study.store import write_atomically
-
     path = Path(path)
     try:
-        write_atomically(path, lambda aside: aside.write_text(page, encoding="utf-8"))
+        write_file(path, sealed_page(page))
     except OSError as error:
         action = "choose a folder that exists and can be written to"
         raise InputError("the report must be writable", f"{path} ({error.strerror})", action) from None

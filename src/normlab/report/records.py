@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from normlab.errors import InputError
+from normlab.store.seals import DamagedError, Listing, read_listed, read_sealed_json
+from normlab.study.names import EPOCHS, EXAMPLE, MANIFEST, PROBES, RUNS, STUDY, SUMMARY
 
 if TYPE_CHECKING:
     import polars as pl
 
-FILES = ("study.json", "summary.json", "epochs.parquet", "runs.parquet")
-EXAMPLE, PROBES = "example.json", "probes.parquet"
+FILES = (SUMMARY, EPOCHS, RUNS)
+TABLES = (EPOCHS, RUNS, PROBES)
 
 
 @dataclass(frozen=True)
@@ -57,29 +58,33 @@ class Records:
 
 
 def read_records(folder: Path) -> Records:
-    """Return the records in `folder`: what `FILES` names, and example.json and probes.parquet where they are.
+    """Return the records in `folder`: what its manifest lists.
 
     Raises:
-        InputError: If the folder or one of the files is absent or cannot be read.
+        InputError: If the folder holds no finished study, or a file is not what was written.
     """
+    from normlab.study.parts import read_parquet
+
     folder = Path(folder)
-    missing = [name for name in FILES if not (folder / name).is_file()]
-    if missing:
-        raise InputError(
-            f"a record folder must hold {', '.join(FILES)}",
-            f"{folder} without {', '.join(missing)}",
-            "name the folder of a study that has finished, or run the study again to finish it",
+    try:
+        manifest = read_sealed_json(folder / MANIFEST)
+        files = manifest["files"] if manifest["complete"] else {}
+        missing = [name for name in FILES if name not in files]
+        if missing:
+            raise DamagedError(folder, f"without {', '.join(missing)}")
+        tables = {name: read_parquet(folder / name, entry) for name, entry in files.items() if name in TABLES}
+        return Records(
+            study=read_sealed_json(folder / STUDY),
+            summary=_read_json(folder, files, SUMMARY),
+            epochs=tables[EPOCHS],
+            runs=tables[RUNS],
+            example=_read_json(folder, files, EXAMPLE) if EXAMPLE in files else None,
+            folder=str(folder),
+            probes=tables.get(PROBES),
         )
-    example, probes = folder / EXAMPLE, folder / PROBES
-    return Records(
-        study=_read_json(folder / "study.json"),
-        summary=_read_json(folder / "summary.json"),
-        epochs=_read_table(folder / "epochs.parquet"),
-        runs=_read_table(folder / "runs.parquet"),
-        example=_read_json(example) if example.is_file() else None,
-        folder=str(folder),
-        probes=_read_table(probes) if probes.is_file() else None,
-    )
+    except DamagedError as damage:
+        action = "name the folder of a study that has finished, or run the study again with this --out to mend it"
+        raise InputError("a record folder must hold a finished study, whole", str(damage), action) from None
 
 
 def shown_rows(summary: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -102,24 +107,7 @@ def shown_comparisons(summary: Mapping[str, Any], metric: str) -> list[dict[str,
     return [row for row in summary["comparisons"] if row["metric"] == metric and row["rate"] == rate]
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise _unreadable(path, error) from error
-    if not isinstance(content, dict):
-        raise _unreadable(path, "something other than one object")
-    return content
-
-
-def _read_table(path: Path) -> pl.DataFrame:
-    import polars as pl
-
-    try:
-        return pl.read_parquet(path)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise _unreadable(path, error) from error
-
-
-def _unreadable(path: Path, why: object) -> InputError:
-    return InputError(f"the record {path} must be readable", str(why).splitlines()[0], "run the study again")
+def _read_json(folder: Path, files: Listing, name: str) -> dict[str, Any]:
+    """Return the content of a sealed JSON file that the manifest lists."""
+    read_listed(folder / name, files[name])
+    return read_sealed_json(folder / name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -21,16 +21,22 @@ class Cell:
 
 @dataclass(frozen=True)
 class Chunk:
-    """Cells that train side by side; all arms of a chunk take turns, epoch by epoch."""
+    """Cells that train side by side; all arms of a chunk take turns, epoch by epoch.
+
+    Attributes:
+        stage: What it is for.
+        start: Position of its first cell among all of the stage.
+        cells: In order.
+    """
 
     stage: Stage
-    index: int
+    start: int
     cells: tuple[Cell, ...]
 
     @property
     def name(self) -> str:
         """Name in the study's folder."""
-        return f"{self.stage}-{self.index:04d}"
+        return f"{self.stage}-{self.start:05d}"
 
 
 def tuning_cells(study: Study) -> list[Cell]:
@@ -45,10 +51,21 @@ def report_cells(study: Study, chosen: Mapping[str, float] | None) -> list[Cell]
     return [_shared(study, seed, rate) for rate in study.grid for seed in study.report_seeds]
 
 
-def chunks(stage: Stage, cells: list[Cell], size: int) -> list[Chunk]:
-    """Cut cells into chunks of at most `size`, in order."""
-    starts = range(0, len(cells), size)
-    return [Chunk(stage, index, tuple(cells[start : start + size])) for index, start in enumerate(starts)]
+def next_chunk(stage: Stage, cells: Sequence[Cell], size: int, start: int, recorded: Mapping[int, int]) -> Chunk:
+    """Return the chunk that begins at a cell: as it was recorded, or else at most `size` cells.
+
+    Args:
+        stage: Of the cells.
+        cells: All cells of the stage.
+        size: The most cells of a new chunk.
+        start: Position of the first cell.
+        recorded: Of the chunks on record, by position of their first cell, how many cells they have; a new chunk ends
+            where one of these begins.
+    """
+    if start in recorded:
+        return Chunk(stage, start, tuple(cells[start : start + recorded[start]]))
+    end = min([start + size, *(other for other in recorded if other > start)])
+    return Chunk(stage, start, tuple(cells[start:end]))
 
 
 def run_name(stage: str, arm: str, seed: int, rate: float) -> str:

@@ -13,6 +13,17 @@ from normlab.norms import check_model
 from normlab.study.arm import Arm
 from normlab.study.cells import report_cells, tuning_cells
 from normlab.study.design import Study
+from normlab.study.memory import (
+    OutOfMemoryError,
+    halved,
+    largest_chunk,
+    noticing_lack,
+    parameter_bytes,
+    process_bytes,
+    require_room,
+    state_bytes,
+    working_bytes,
+)
 from normlab.study.seeds import FIRST_LOOK
 
 if TYPE_CHECKING:
@@ -40,6 +51,7 @@ class Laboratory:
     chunk_runs: int
     layout: str
     layout_seconds: Mapping[str, float]
+    num_devices: int = 1
 
     @property
     def compile_seconds(self) -> float:
@@ -103,6 +115,7 @@ def set_up(
     dataset: Dataset,
     plans: Mapping[str, Blueprint],
     recorded: Mapping[str, Any] | None = None,
+    memory_bytes: int | None = None,
 ) -> Laboratory:
     """Choose how runs share a device on the baseline, and use that for all arms.
 
@@ -112,32 +125,48 @@ def set_up(
         plans: Every arm's model.
         recorded: Layout and chunk size of an earlier start of the same study, which are kept: another composition
             would round differently.
-    """
-    import jax
+        memory_bytes: The most that may be used; see `Limits`.
 
+    Raises:
+        InputError: If an earlier start used another number of devices, or one run per device does not fit.
+    """
     from normlab.train.blueprint import shared_paths
+    from normlab.train.device_data import place
     from normlab.train.devices import run_mesh
     from normlab.train.initial import InitialValues
     from normlab.train.layouts import choose_layout
-    from normlab.train.population import Population, place
+    from normlab.train.population import Population
 
     mesh = run_mesh()
     data = place(dataset.train, dataset.validation, dataset.test, mesh)
     values = InitialValues()
-    chunk_runs = recorded["chunk_runs"] if recorded else chunk_size(study, list(plans.values()), jax.device_count())
+    if recorded and recorded["num_devices"] != mesh.size:
+        received = f"{mesh.size} devices where this study began on {recorded['num_devices']}"
+        raise InputError("a study must go on as it began, on as many devices", received, "choose another --out")
+    chunk_runs = recorded["chunk_runs"] if recorded else chunk_size(study, plans, mesh.size, memory_bytes)
+
+    def admit(program_bytes: int) -> None:
+        if memory_bytes is not None:
+            require_room(memory_bytes, program_bytes, f"a program of {chunk_runs} runs")
 
     def population(arm: Arm, layout: Any) -> Population:
         plan = plans[arm.name]
-        return Population(plan, trainer_of(study, dataset, arm, plan), data, chunk_runs, values, layout)
+        return Population(plan, trainer_of(study, dataset, arm, plan), data, chunk_runs, values, layout, admit)
 
     first = study.baseline
     if recorded:
         baseline, seconds = population(first, recorded["layout"]), recorded["layout_seconds"]
     else:
-        baseline, seconds = choose_layout(lambda layout: population(first, layout))
+        while True:
+            try:
+                with noticing_lack():
+                    baseline, seconds = choose_layout(lambda layout: population(first, layout))
+                break
+            except OutOfMemoryError as error:
+                chunk_runs = halved(chunk_runs, mesh.size, error)
     others = {arm.name: population(arm, baseline.layout) for arm in study.arms[1:]}
     shared = shared_paths(list(plans.values()))
-    return Laboratory({first.name: baseline, **others}, shared, chunk_runs, baseline.layout, seconds)
+    return Laboratory({first.name: baseline, **others}, shared, chunk_runs, baseline.layout, seconds, mesh.size)
 
 
 def named_model(study: Study, dataset: Dataset) -> PlanBuilder:
@@ -177,19 +206,46 @@ def fitting(model: Any, dataset: Dataset) -> keras.Model:
     return model
 
 
-def chunk_size(study: Study, plans: list[Blueprint], num_devices: int) -> int:
+def chunk_size(study: Study, plans: Mapping[str, Blueprint], num_devices: int, memory_bytes: int | None = None) -> int:
     """Return how many runs of an arm train side by side: a multiple of the devices that leaves the fewest idle places.
 
     Both stages use the same size, so that each arm's program is compiled once. Where seeds are "auto", the report
     counts with the pairs before the first look: a chunk of the whole budget would leave nothing to stop.
+
+    Raises:
+        InputError: If one run per device does not fit into the memory given, by the estimate.
     """
-    slots = {"sgd": 0, "momentum": 1, "adam": 2, "adamw": 2}[study.optimizer]
-    largest = max(sum(math.prod(v.shape) for v in plan.model.variables) for plan in plans)
-    bytes_per_run = 4 * largest * (2 + slots)  # values, gradients, the optimizer's moments; all float32
-    most = max(num_devices, min(MOST_CHUNK_RUNS, CHUNK_BYTES // bytes_per_run))
+    largest = max(state_bytes(study, plan) + parameter_bytes(plan) for plan in plans.values())
+    most = max(num_devices, min(MOST_CHUNK_RUNS, CHUNK_BYTES // largest))
     stages = [len(tuning_cells(study))] if study.tuned else []
     stages.append(FIRST_LOOK if study.seeds == "auto" else len(report_cells(study, None if not study.tuned else {})))
     fewest = min(FEWEST_CHUNK_RUNS, max(stages))
+    if memory_bytes is not None:
+        most = min(most, _fitting_runs(study, plans, num_devices, memory_bytes))
+        fewest = min(fewest, most)
     rounded = {-(-size // num_devices) * num_devices for size in range(fewest, max(most, fewest) + 1)}
     sizes = sorted((size for size in rounded if size <= most), reverse=True) or [num_devices]
     return min(sizes, key=lambda size: sum(-(-cells // size) * size for cells in stages))
+
+
+def _fitting_runs(study: Study, plans: Mapping[str, Blueprint], num_devices: int, memory_bytes: int) -> int:
+    """Return how many runs of an arm fit into memory beside what the process holds already."""
+    import jax
+
+    from normlab.train.convolutions import convolves_on_cpu
+
+    on_cpu = jax.devices()[0].platform == "cpu"
+    budget = memory_bytes - process_bytes() if on_cpu else memory_bytes * num_devices
+    mapped = all(convolves_on_cpu(plan.model) for plan in plans.values())
+    fitting = largest_chunk(study, plans, budget, num_devices if mapped else None)
+    if fitting < num_devices:
+        one = sum(state_bytes(study, plan) for plan in plans.values())
+        one += max(working_bytes(study, plan) for plan in plans.values())
+        used = process_bytes() if on_cpu else 0
+        needed = used + num_devices * one
+        raise InputError(
+            f"--max-memory must hold one run of every arm on each of {num_devices} devices",
+            f"{memory_bytes / 2**20:,.0f} MiB where about {needed / 2**20:,.0f} MiB are needed",
+            "give more, or choose a smaller network or batch size",
+        )
+    return fitting

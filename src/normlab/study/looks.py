@@ -57,18 +57,18 @@ class Looks:
         """Pairs taken in so far."""
         return int(self._values[self.others[0]].shape[1])
 
-    def after(self, chunk_index: int, runs: pl.DataFrame) -> bool:
+    def after(self, chunk_start: int, runs: pl.DataFrame) -> bool:
         """Take in the pairs of a chunk of the report, look once there are `FIRST_LOOK`, and return whether to go on.
 
         A pair's values stay what they were when it came: later runs don't change what a diverged run counts as.
 
         Args:
-            chunk_index: Of the chunk, one more than the last one's.
+            chunk_start: Position of the chunk's first pair.
             runs: All records of runs so far; those of later chunks are not looked at.
         """
-        reported = (pl.col("stage") == "report") & (pl.col("chunk") <= chunk_index)
+        reported = (pl.col("stage") == "report") & (pl.col("chunk") <= chunk_start)
         known = with_capped_loss(runs.filter(reported | (pl.col("stage") == "tuning")), self.uninformed_loss)
-        new = known.filter(reported & (pl.col("chunk") == chunk_index))
+        new = known.filter(reported & (pl.col("chunk") == chunk_start))
         for arm in self.others:
             added = np.stack(pairs(new, self.metric.name, arm, self.baseline))
             self._values[arm] = np.concatenate([self._values[arm], added], axis=1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -94,6 +94,10 @@ class Probing:
                 self._observe(chunk, arm, name, epoch, state)
 
         return observe
+
+    def resume(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Take up what was measured of a chunk before it was left; called after its observer was asked for."""
+        self._rows = [Row(*row) for row in rows]
 
     def taken(self) -> pl.DataFrame:
         """Return what was measured since the last observer was asked for: a row per run, epoch, layer and quantity."""

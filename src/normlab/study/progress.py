@@ -26,7 +26,21 @@ class Interrupted(KeyboardInterrupt):
 
     def __init__(self, runs_done: int, runs_total: int, at_most: bool = False) -> None:
         self.runs_done, self.runs_total = runs_done, runs_total
-        super().__init__(f"{runs_done} of {'at most ' if at_most else ''}{runs_total} runs are complete")
+        super().__init__(complete_runs(runs_done, runs_total, at_most))
+
+
+class StoppedError(Exception):
+    """The study's time was up: what was complete is in its folder, and a checkpoint of what was not."""
+
+    def __init__(self, runs_done: int, runs_total: int, at_most: bool = False) -> None:
+        self.runs_done, self.runs_total = runs_done, runs_total
+        super().__init__(complete_runs(runs_done, runs_total, at_most))
+
+
+def complete_runs(done: int, total: int, at_most: bool) -> str:
+    """Say how many runs are complete, and how the study goes on."""
+    counted = f"{done} of {'at most ' if at_most else ''}{total} runs are complete"
+    return f"{counted}; run the same again with the same --out to go on"
 
 
 def ignore_progress(progress: Progress) -> None:

@@ -1,37 +1,68 @@
-"""A study's folder: files written aside, flushed to disk and renamed, so that a reader sees all of a file or none."""
+"""A study's folder: which study it is, the chunks on record, the chunk under way, and what came out."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import math
-import os
-from collections.abc import Callable, Mapping
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from normlab.errors import InputError
-from normlab.study.cells import Chunk
+from normlab.store.files import ASIDE, make_folder, remove_file, write_file, writing_to
+from normlab.store.lock import LOCK, only_writer
+from normlab.store.seals import DamagedError, Listing, listed, plain, read_listed, read_sealed_json, sealed_json
+from normlab.study.checkpoints import Checkpoints
+from normlab.study.names import ENGINE, IDENTITY, MANIFEST, STUDY, SUMMARY
+from normlab.study.parts import Parts, parquet
 
-STUDY, ENGINE, SUMMARY, EXAMPLE, REPORT = "study.json", "engine.json", "summary.json", "example.json", "report.html"
-EPOCHS, RUNS, PROBES, PARTS = "epochs.parquet", "runs.parquet", "probes.parquet", "parts"
+
+class DamageWarning(UserWarning):
+    """Something in a study's folder was damaged; what was lost is made again."""
 
 
 class Store:
-    """The folder of one study.
+    """The folder of one study, for the one process that writes there.
 
-    While the study runs, every finished chunk is immutable files under `parts/`: what its probes measured, if there are
-    any, its epochs, then its runs; the last says that the chunk is complete. `probes.parquet`, `epochs.parquet` and
-    `runs.parquet` hold them all.
+    `study.json` says which study it is, `engine.json` how its runs are cut into chunks. Every finished chunk is
+    immutable files under `parts/`; the chunk under way has its newest checkpoint under `checkpoints/`. What the chunks
+    amount to is made from them at the end, and `manifest.json`, written last, lists it.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: str | Path) -> None:
+        if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(folder)):
+            rule = "--out must be a folder of a mounted file system, where a rename is whole or not at all"
+            raise InputError(rule, str(folder), "run into a folder here and copy it there: its files never change")
+        self.folder = Path(folder)
+        self.parts = Parts(self.folder)
+        self.checkpoints = Checkpoints(self.folder)
+
+    @contextmanager
+    def only_writer(self) -> Iterator[None]:
+        """Make the folder where it is not there, and be its only writer inside the block.
+
+        Raises:
+            InputError: If it can't be made or written to, holds other files, or another process writes there.
+        """
+        with writing_to(self.folder):
+            made = not self.folder.exists()
+            make_folder(self.folder)
+            if not made and not (self.folder / STUDY).exists():
+                self._require_no_other_files()
+            lock = only_writer(self.folder)
+            lock.__enter__()
+        try:
+            yield
+        finally:
+            lock.__exit__(None, None, None)
 
     def open(self, identity: Mapping[str, Any], about: Mapping[str, Any]) -> None:
-        """Start a study here, or go on with the same one.
+        """Start a study here, or go on with the same one; what is damaged is set aside, with a warning that names it.
 
         Args:
             identity: What makes it the same study: settings, data, code.
@@ -40,149 +71,101 @@ class Store:
         Raises:
             InputError: If the folder can't be written to, or holds another study or other files.
         """
-        recorded = self.read_json(STUDY)
-        existing = None if recorded is None else {name: recorded.get(name) for name in identity}
-        if existing is None:
-            self._require_empty()
-            self.write_json(STUDY, {**identity, **about, "identity_sha256": _digest(identity)})
-        elif existing != _plain(identity):
-            differing = ", ".join(_differences(existing, _plain(identity)))
+        digest = identity_digest(identity)
+        with writing_to(self.folder):
+            for path in [*self.folder.glob(f".*{ASIDE}"), *self.folder.glob(f"*/.*{ASIDE}")]:
+                remove_file(path)
+            for damage in self.parts.set_aside_damaged():
+                warnings.warn(f"{damage}; its chunk is trained again", DamageWarning, stacklevel=3)
+            try:
+                recorded = read_sealed_json(self.folder / STUDY) if (self.folder / STUDY).exists() else None
+            except DamagedError as damage:
+                self._require_only(digest, damage)
+                warnings.warn(f"{damage}; it is written again", DamageWarning, stacklevel=3)
+                recorded = None
+            if recorded is None:
+                self._write(STUDY, sealed_json({**plain(identity), **plain(about), IDENTITY: digest}))
+            else:
+                self._require_same(recorded, identity)
+            self.checkpoints.drop_all_but(set(self.checkpoints.names()) - {r.chunk for r in self.parts.receipts()})
+
+    def engine(self) -> dict[str, Any] | None:
+        """Return how the runs are cut into chunks, as recorded; None before anything is.
+
+        Where its file is damaged, any finished chunk says the same; without one, nothing is lost by starting anew.
+        """
+        path = self.folder / ENGINE
+        if not path.exists():
+            return None
+        try:
+            return read_sealed_json(path)
+        except DamagedError as damage:
+            warnings.warn(f"{damage}; it is written again", DamageWarning, stacklevel=3)
+            receipts = self.parts.receipts()
+            return dict(receipts[-1].about["engine"]) if receipts else None
+
+    def write_engine(self, engine: Mapping[str, Any]) -> None:
+        """Record how the runs are cut into chunks."""
+        with writing_to(self.folder):
+            self._write(ENGINE, sealed_json(engine))
+
+    def summary(self) -> dict[str, Any] | None:
+        """Return what the study amounts to, if it is complete and all that belongs to it is here and whole."""
+        try:
+            manifest = read_sealed_json(self.folder / MANIFEST)
+            for name, entry in manifest["files"].items():
+                read_listed(self.folder / name, entry)
+            return read_sealed_json(self.folder / SUMMARY) if manifest["complete"] else None
+        except DamagedError:
+            return None
+
+    def write_results(self, results: Mapping[str, pl.DataFrame | Mapping[str, Any]], *, complete: bool) -> None:
+        """Write what the chunks on record amount to, by file name, and last the manifest that lists it.
+
+        While they are replaced there is no manifest, so that no file is taken for another one's neighbour.
+        """
+        files: Listing = {}
+        with writing_to(self.folder):
+            remove_file(self.folder / MANIFEST)
+            for name, value in results.items():
+                content = parquet(value) if isinstance(value, pl.DataFrame) else sealed_json(value)
+                self._write(name, content)
+                files[name] = listed(content)
+            self._write(MANIFEST, sealed_json({"complete": complete, "files": files}))
+
+    def _write(self, name: str, content: bytes) -> None:
+        write_file(self.folder / name, content)
+
+    def _require_same(self, recorded: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
+        existing, wanted = {name: recorded.get(name) for name in identity}, plain(identity)
+        if existing != wanted:
             raise InputError(
                 "--out must be a new folder or hold this same study",
-                f"{self.folder} with another one (it differs in {differing})",
+                f"{self.folder} with another one (it differs in {', '.join(differences(existing, wanted))})",
                 "choose another --out",
             )
 
-    def is_complete(self, with_probes: bool = False) -> bool:
-        """Return whether the study was finished, and all its records are still here."""
-        wanted = (SUMMARY, EPOCHS, RUNS, *((PROBES,) if with_probes else ()))
-        return all((self.folder / name).is_file() for name in wanted)
+    def _require_only(self, digest: str, damage: DamagedError) -> None:
+        """Raise `InputError` unless the finished chunks say, and there is one, that they are this study's."""
+        if {receipt.about[IDENTITY] for receipt in self.parts.receipts()} != {digest}:
+            action = "choose another --out; normlab export reads what is whole"
+            raise InputError("records in --out must be whole", str(damage), action)
 
-    def has(self, chunk: Chunk) -> bool:
-        """Return whether a chunk's records are complete."""
-        return self._part(chunk, RUNS).exists()
-
-    def write_chunk(
-        self, chunk: Chunk, epochs: pl.DataFrame, runs: pl.DataFrame, probes: pl.DataFrame | None = None
-    ) -> None:
-        """Keep a finished chunk."""
-        self._part(chunk, RUNS).parent.mkdir(exist_ok=True)
-        if probes is not None:
-            self._write(self._part(chunk, PROBES), probes.write_parquet)
-        self._write(self._part(chunk, EPOCHS), epochs.write_parquet)
-        self._write(self._part(chunk, RUNS), runs.write_parquet)
-
-    def read_parts(self) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """Return epochs and runs of all complete chunks; empty frames if there are none."""
-        runs = sorted((self.folder / PARTS).glob(f"*.{RUNS}"))
-        epochs = [path.with_name(path.name.replace(RUNS, EPOCHS)) for path in runs]
-        try:
-            return _concatenated(epochs), _concatenated(runs)
-        except (pl.exceptions.PolarsError, OSError) as error:
-            raise _unreadable(self.folder / PARTS, error) from None
-
-    def read_probes(self) -> pl.DataFrame:
-        """Return what the probes measured in all complete chunks; an empty frame if there is nothing."""
-        runs = sorted((self.folder / PARTS).glob(f"*.{RUNS}"))
-        found = [path.with_name(path.name.replace(RUNS, PROBES)) for path in runs]
-        try:
-            return _concatenated([path for path in found if path.is_file()])
-        except (pl.exceptions.PolarsError, OSError) as error:
-            raise _unreadable(self.folder / PARTS, error) from None
-
-    def write_frame(self, name: str, frame: pl.DataFrame) -> None:
-        """Write a Parquet file."""
-        self._write(self.folder / name, frame.write_parquet)
-
-    def write_json(self, name: str, value: Mapping[str, Any]) -> None:
-        """Write a JSON file; a number that is not finite becomes null."""
-        text = json.dumps(_plain(value), indent=1, ensure_ascii=False, allow_nan=False)
-        self._write(self.folder / name, lambda path: path.write_text(text + "\n", encoding="utf-8"))
-
-    def read_json(self, name: str) -> dict[str, Any] | None:
-        """Return a JSON file's content, or None if there is no such file; raises `InputError` if it is no record."""
-        path = self.folder / name
-        try:
-            content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
-        except (ValueError, OSError) as error:
-            raise _unreadable(path, error) from None
-        if content is not None and not isinstance(content, dict):
-            raise _unreadable(path, type(content).__name__)
-        return content
-
-    def _part(self, chunk: Chunk, kind: str) -> Path:
-        return self.folder / PARTS / f"{chunk.name}.{kind}"
-
-    def _require_empty(self) -> None:
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            if any(self.folder.iterdir()):
-                raise InputError(
-                    "--out must be a new or empty folder", f"{self.folder} with other files", "choose another --out"
-                )
-            probe = self.folder / ".writable"
-            probe.touch()
-            probe.unlink()
-        except OSError as error:
-            raise _unwritable(self.folder, error) from None
-
-    def _write(self, path: Path, write: Callable[[Path], Any]) -> None:
-        try:
-            write_atomically(path, write)
-        except OSError as error:
-            raise _unwritable(self.folder, error) from None
+    def _require_no_other_files(self) -> None:
+        if any(path.name != LOCK and not path.name.endswith(ASIDE) for path in self.folder.iterdir()):
+            raise InputError(
+                "--out must be a new or empty folder", f"{self.folder} with other files", "choose another --out"
+            )
 
 
-def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
-    """Let `write` fill a file beside `path`, flush it to disk, and rename it to `path`."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        write(aside)
-        with aside.open("rb") as file:
-            os.fsync(file.fileno())
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
-    if os.name == "posix":  # elsewhere a folder can't be opened to be flushed
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+def identity_digest(identity: Mapping[str, Any]) -> str:
+    """Return the hash that tells a study from every other."""
+    return hashlib.sha256(json.dumps(plain(identity), sort_keys=True).encode()).hexdigest()
 
 
-def _unwritable(folder: Path, error: OSError) -> InputError:
-    return InputError("--out must be writable", f"{folder} ({error.strerror or error})", "choose another --out")
-
-
-def _unreadable(path: Path, why: object) -> InputError:
-    return InputError("records in --out must be readable", f"{path} ({why})", "choose another --out")
-
-
-def _concatenated(paths: list[Path]) -> pl.DataFrame:
-    return pl.concat([pl.read_parquet(path) for path in paths]) if paths else pl.DataFrame()
-
-
-def _plain(value: Any) -> Any:
-    """Return what JSON keeps of a value: tuples as lists, paths as text, numbers that are not finite as null."""
-    if isinstance(value, Mapping):
-        return {str(name): _plain(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, Path):
-        return str(value)
-    if hasattr(value, "item"):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _digest(value: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(_plain(value), sort_keys=True).encode()).hexdigest()
-
-
-def _differences(old: Any, new: Any, prefix: str = "") -> list[str]:
+def differences(old: Any, new: Any, prefix: str = "") -> list[str]:
     """Return the dotted names at which two nested values differ."""
     if isinstance(old, dict) and isinstance(new, dict):
         names = sorted(old.keys() | new.keys())
-        return [found for name in names for found in _differences(old.get(name), new.get(name), f"{prefix}.{name}")]
+        return [found for name in names for found in differences(old.get(name), new.get(name), f"{prefix}.{name}")]
     return [] if old == new else [prefix.lstrip(".")]

@@ -1,60 +1,74 @@
-"""Training of one chunk: all arms take turns, epoch by epoch, on the same seeds and orders; records come out."""
+"""Training of one chunk: all arms take turns, epoch by epoch, on the same seeds and orders; records come out.
+
+Training can be left at any pause and taken up again: `Underway` is all that it needs.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import math
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
-from normlab.study.cells import Cell, Chunk, run_name
+from normlab.study.cells import Chunk
 from normlab.study.design import Study
 from normlab.study.laboratory import Laboratory
+from normlab.study.rows import EPOCH_SCHEMA, RUN_SCHEMA, epoch_rows, frame, run_rows
 
 if TYPE_CHECKING:
     from normlab.data import Dataset
+    from normlab.train.epochs import EpochRecord, EpochUnderWay
     from normlab.train.loop import RunState
-    from normlab.train.population import EpochRecord
+    from normlab.train.population import Population
 
-KEY_COLUMNS = {"run": pl.String, "stage": pl.String, "chunk": pl.Int32, "arm": pl.String, "seed": pl.Int64}
-EPOCH_SCHEMA = {
-    **KEY_COLUMNS,
-    "rate": pl.Float64,
-    "batch_size": pl.Int32,
-    "epoch": pl.Int32,
-    "step": pl.Int64,
-    "loss": pl.Float64,
-    "accuracy": pl.Float64,
-    "val_loss": pl.Float64,
-    "val_accuracy": pl.Float64,
-    "seconds": pl.Float64,
-    "diverged": pl.Boolean,
-}
-RUN_SCHEMA = {
-    **KEY_COLUMNS,
-    "rate": pl.Float64,
-    "batch_size": pl.Int32,
-    "epochs": pl.Int32,
-    "step": pl.Int64,
-    "loss": pl.Float64,
-    "accuracy": pl.Float64,
-    "val_loss": pl.Float64,
-    "val_accuracy": pl.Float64,
-    "test_loss": pl.Float64,
-    "test_accuracy": pl.Float64,
-    "seconds": pl.Float64,
-    "diverged": pl.Boolean,
-    "diverged_step": pl.Int64,
-    "initial_hash": pl.String,
-    "order_hash": pl.String,
-}
+# Between two pauses about this long is trained; a pause looks at the clock, and takes no time otherwise.
+PAUSE_SECONDS = 2.0
+# Before the speed is known; then at most so many times the batches of the stretch before.
+FIRST_STRETCH, LARGEST_GROWTH = 8, 16
+EMPTY_SHA256 = hashlib.sha256().hexdigest()
+
+
+@dataclass
+class Underway:
+    """A chunk between its first step and its last.
+
+    Attributes:
+        states: Of all runs, by arm.
+        records: Of the epochs that an arm has finished, by arm; the first arm with the fewest is the one whose turn it
+            is.
+        epoch: Of that arm, where it is in the middle of one.
+        initial: By arm and seed, the hash of the initial values that all arms share.
+        orders: By arm and seed, the hash over the orders of samples, and draws of augmentation, of finished epochs.
+    """
+
+    states: dict[str, RunState]
+    records: dict[str, list[EpochRecord]]
+    epoch: EpochUnderWay | None
+    initial: dict[str, dict[int, str]]
+    orders: dict[str, dict[int, str]]
 
 
 def ignore_state(arm: str, epoch: int, state: RunState) -> None:
     """Look at no state."""
+
+
+def go_on(now: Underway) -> None:
+    """Pause for nothing."""
+
+
+def begin_chunk(laboratory: Laboratory, chunk: Chunk) -> Underway:
+    """Return a chunk before its first step."""
+    seeds = [cell.seed for cell in chunk.cells]
+    states = {
+        arm: population.start(seeds, [cell.rates[arm] for cell in chunk.cells])
+        for arm, population in laboratory.populations.items()
+    }
+    initial = _initial_hashes(laboratory, states, seeds)
+    orders = {arm: dict.fromkeys(seeds, EMPTY_SHA256) for arm in states}
+    return Underway(states, {arm: [] for arm in states}, None, initial, orders)
 
 
 def train_chunk(
@@ -64,6 +78,8 @@ def train_chunk(
     chunk: Chunk,
     after_epoch: Callable[[str, int], None],
     observe: Callable[[str, int, RunState], None] = ignore_state,
+    begun: Underway | None = None,
+    pause: Callable[[Underway], None] = go_on,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Train every cell of a chunk in every arm and return the records of its epochs and of its runs.
 
@@ -78,34 +94,49 @@ def train_chunk(
         after_epoch: Called with the arm's name and the epoch, from 1, when all runs of that arm have finished it.
         observe: Called with the arm's name, the epoch and the state of all its runs, at epoch 0 before the first step
             and after every epoch; no time that it takes is recorded.
+        begun: Where training was left; results are then those of a training that was never left, to the bit.
+        pause: Called every few seconds with all that is needed to go on from there.
     """
-    seeds = [cell.seed for cell in chunk.cells]
-    orders: list[np.ndarray] = []
-    states = {
-        arm: population.start(seeds, [cell.rates[arm] for cell in chunk.cells])
-        for arm, population in laboratory.populations.items()
-    }
-    initial = _initial_digests(laboratory, states, seeds)
-    seen = {(arm, seed): hashlib.sha256() for arm in states for seed in seeds}
-    rows: list[dict[str, Any]] = []
-    for arm, state in states.items():
-        observe(arm, 0, state)
-    for epoch in range(1, study.epochs + 1):
-        drawn = {seed: _drawn(study, dataset, seed, epoch - 1) for seed in dict.fromkeys(seeds)}
-        orders, *draws = ([drawn[seed][kind] for seed in seeds] for kind in range(len(drawn[seeds[0]])))
+    now = begun or begin_chunk(laboratory, chunk)
+    if begun is None:
+        for arm, state in now.states.items():
+            observe(arm, 0, state)
+    stretches = dict.fromkeys(laboratory.populations, FIRST_STRETCH)
+    first = min(len(done) for done in now.records.values()) + 1
+    for epoch in range(first, study.epochs + 1):
+        drawn = {cell.seed: _drawn(study, dataset, cell.seed, epoch - 1) for cell in chunk.cells}
         for arm, population in laboratory.populations.items():
-            states[arm], record = population.train(states[arm], orders, draws=draws[0] if draws else None)
+            if len(now.records[arm]) >= epoch:
+                continue
+            under_way = now.epoch = _begun_epoch(population, now.epoch, _by_run(chunk, drawn))
+            while under_way.done < under_way.num_batches:
+                stretches[arm] = _advance(population, now, arm, under_way, stretches[arm])
+                pause(now)
+            now.states[arm], record = population.finish(now.states[arm], under_way, len(chunk.cells))
+            now.records[arm].append(record)
+            now.epoch = None
             for seed, arrays in drawn.items():
-                seen[arm, seed].update(b"".join(array.tobytes() for array in arrays))
-            rows += _epoch_rows(study, dataset, chunk, arm, epoch, record)
+                now.orders[arm][seed] = _chained(now.orders[arm][seed], arrays)
             after_epoch(arm, epoch)
-            observe(arm, epoch, states[arm])
-    tested = {
-        arm: population.test(states[arm], len(seeds), orders) for arm, population in laboratory.populations.items()
-    }
-    epochs = pl.DataFrame([{k: row[k] for k in EPOCH_SCHEMA} for row in rows], schema=EPOCH_SCHEMA)
-    hashes = {key: {"initial_hash": initial[key], "order_hash": sha.hexdigest()} for key, sha in seen.items()}
-    return epochs, _run_frame(study, dataset, chunk, rows, tested, hashes)
+            observe(arm, epoch, now.states[arm])
+            pause(now)
+    return _recorded(laboratory, study, dataset, chunk, now)
+
+
+def _begun_epoch(population: Population, begun: EpochUnderWay | None, arrays: list[list[np.ndarray]]) -> EpochUnderWay:
+    """Return an arm's epoch before its first batch, or where it was left, with its orders on the devices."""
+    orders, *draws = arrays
+    fresh = population.begin(orders, draws[0] if draws else None)
+    return fresh if begun is None else replace(begun, placed=fresh.placed, num_batches=fresh.num_batches)
+
+
+def _advance(population: Population, now: Underway, arm: str, epoch: EpochUnderWay, num_batches: int) -> int:
+    """Train an arm on the next batches; return how many take about `PAUSE_SECONDS`."""
+    done, seconds = epoch.done, epoch.seconds
+    now.states[arm] = population.advance(now.states[arm], epoch, num_batches)
+    taken = max((epoch.seconds - seconds) * population.capacity, 1e-6)
+    fitting = int((epoch.done - done) * PAUSE_SECONDS / taken)
+    return max(1, min(fitting, LARGEST_GROWTH * num_batches))
 
 
 def _drawn(study: Study, dataset: Dataset, seed: int, epoch: int) -> list[np.ndarray]:
@@ -118,74 +149,48 @@ def _drawn(study: Study, dataset: Dataset, seed: int, epoch: int) -> list[np.nda
     return [order] if study.augment == "none" else [order, epoch_draws(seed, epoch, num_samples, dataset.input_shape)]
 
 
-def _epoch_rows(
-    study: Study, dataset: Dataset, chunk: Chunk, arm: str, epoch: int, record: EpochRecord
-) -> list[dict[str, Any]]:
-    steps = epoch * math.ceil(len(dataset.train) / study.batch_size)
-    has_accuracy = dataset.task == "classification"
-
-    def row(index: int, cell: Cell) -> dict[str, Any]:
-        diverged_step = int(record.diverged_step[index])
-        return {
-            **_key(chunk, arm, cell),
-            "batch_size": study.batch_size,
-            "epoch": epoch,
-            "step": steps,
-            "loss": float(record.loss[index]),
-            "accuracy": float(record.accuracy[index]) if has_accuracy else None,
-            "val_loss": float(record.val_loss[index]),
-            "val_accuracy": float(record.val_accuracy[index]) if has_accuracy else None,
-            "seconds": record.seconds,
-            "diverged": diverged_step > 0,
-            "diverged_step": diverged_step or None,
-        }
-
-    return [row(index, cell) for index, cell in enumerate(chunk.cells)]
+def _by_run(chunk: Chunk, drawn: Mapping[int, list[np.ndarray]]) -> list[list[np.ndarray]]:
+    """Return the orders of all runs of a chunk, then their draws where there are any."""
+    kinds = len(drawn[chunk.cells[0].seed])
+    return [[drawn[cell.seed][kind] for cell in chunk.cells] for kind in range(kinds)]
 
 
-def _initial_digests(laboratory: Laboratory, states: dict[str, Any], seeds: list[int]) -> dict[tuple[str, int], str]:
+def _chained(before: str, arrays: list[np.ndarray]) -> str:
+    """Return the hash over what was seen before and what is seen now."""
+    return hashlib.sha256(bytes.fromhex(before) + b"".join(array.tobytes() for array in arrays)).hexdigest()
+
+
+def _initial_hashes(
+    laboratory: Laboratory, states: Mapping[str, RunState], seeds: list[int]
+) -> dict[str, dict[int, str]]:
     """Return, by arm and seed, the hash of the values on the devices that all arms share, before the first step."""
-    from normlab.train.initial import run_digest
+    from normlab.train.digests import shared_digest
 
-    digests = {}
+    hashes: dict[str, dict[int, str]] = {}
     for arm, population in laboratory.populations.items():
         trainable = [np.asarray(values) for values in states[arm].trainable]
-        for run, seed in enumerate(seeds):
-            digests[arm, seed] = run_digest(population.plan, laboratory.shared_paths, trainable, run)
-    return digests
+        digests = (shared_digest(population.plan, laboratory.shared_paths, trainable, run) for run in range(len(seeds)))
+        hashes[arm] = dict(zip(seeds, digests, strict=True))
+    return hashes
 
 
-def _run_frame(
-    study: Study,
-    dataset: Dataset,
-    chunk: Chunk,
-    rows: list[dict[str, Any]],
-    tested: dict[str, Any],
-    hashes: dict[tuple[str, int], dict[str, str]],
-) -> pl.DataFrame:
-    """Return one row per run: its last epoch, its test results, its total seconds, and what proves the pairing."""
-    seconds_of: dict[str, float] = {}
-    for row in rows:
-        seconds_of[row["run"]] = seconds_of.get(row["run"], 0.0) + row["seconds"]
-    last = {row["run"]: row for row in rows if row["epoch"] == study.epochs}
-    runs = []
-    for arm, (losses, accuracies) in tested.items():
-        for index, cell in enumerate(chunk.cells):
-            row = last[_key(chunk, arm, cell)["run"]]
-            runs.append(
-                {
-                    **row,
-                    "epochs": study.epochs,
-                    "test_loss": float(losses[index]),
-                    "test_accuracy": float(accuracies[index]) if dataset.task == "classification" else None,
-                    "seconds": seconds_of[row["run"]],
-                    **hashes[arm, cell.seed],
-                }
-            )
-    return pl.DataFrame([{k: run[k] for k in RUN_SCHEMA} for run in runs], schema=RUN_SCHEMA)
+def _recorded(
+    laboratory: Laboratory, study: Study, dataset: Dataset, chunk: Chunk, now: Underway
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Test all runs of a chunk whose epochs are finished, and return its records."""
+    from normlab.train.digests import state_digests
 
-
-def _key(chunk: Chunk, arm: str, cell: Cell) -> dict[str, Any]:
-    rate = cell.rates[arm]
-    run = run_name(chunk.stage, arm, cell.seed, rate)
-    return {"run": run, "stage": chunk.stage, "chunk": chunk.index, "arm": arm, "seed": cell.seed, "rate": rate}
+    drawn = {cell.seed: _drawn(study, dataset, cell.seed, study.epochs - 1) for cell in chunk.cells}
+    orders = _by_run(chunk, drawn)[0]
+    num_runs = len(chunk.cells)
+    tested, hashes = {}, {}
+    for arm, population in laboratory.populations.items():
+        tested[arm] = population.test(now.states[arm], num_runs, orders)
+        final = state_digests(now.states[arm], num_runs)
+        hashes[arm] = [
+            {"initial_hash": now.initial[arm][cell.seed], "order_hash": now.orders[arm][cell.seed], "final_hash": own}
+            for cell, own in zip(chunk.cells, final, strict=True)
+        ]
+    epochs = epoch_rows(study, dataset, chunk, now.records)
+    runs = run_rows(epochs, tested, hashes, dataset.task == "classification")
+    return frame(epochs, EPOCH_SCHEMA), frame(runs, RUN_SCHEMA)

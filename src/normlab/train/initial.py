@@ -7,7 +7,6 @@ starts with the same bits in both, whatever else the arms contain.
 from __future__ import annotations
 
 import copy
-import hashlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -47,25 +46,6 @@ class InitialValues:
         if description not in self._draws:
             self._draws[description] = _compiled_draw(initializer, path, shape, dtype)
         return self._draws[description](seed)
-
-
-def run_digest(plan: Blueprint, paths: list[str], trainable: list[Any], run: int) -> str:
-    """Return a sha256 over one run's values of the trainable variables at `paths`, in that order.
-
-    Args:
-        plan: Whose variables they are.
-        paths: Canonical paths.
-        trainable: Values of all trainable variables for all runs, in the model's order, (num_runs, ...) each.
-        run: Index of the run.
-    """
-    by_path = {
-        plan.paths[id(variable)]: values
-        for variable, values in zip(plan.model.trainable_variables, trainable, strict=True)
-    }
-    sha = hashlib.sha256()
-    for path in paths:
-        sha.update(path.encode() + by_path[path][run].tobytes())
-    return sha.hexdigest()
 
 
 def _compiled_draw(initializer: Any, path: str, shape: tuple[int, ...], dtype: str) -> Callable[[int], np.ndarray]:

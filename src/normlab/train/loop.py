@@ -64,41 +64,55 @@ class Totals(NamedTuple):
     hits: Any
 
 
-def train_epoch(
+def train_batches(
     trainer: Trainer,
-    state: RunState,
+    carry: tuple[RunState, Totals],
     x: jax.Array,
     y: jax.Array,
     order: jax.Array,
-    num_batches: jax.Array,
+    first: jax.Array,
+    end: jax.Array,
     draws: jax.Array | None = None,
 ) -> tuple[RunState, Totals]:
-    """Train one run for one epoch in the given order of samples.
+    """Train one run on the full batches from `first` up to, without, `end` of an epoch.
+
+    Both bounds are traced: however an epoch is cut into calls, every step is the same program, to the bit.
 
     Args:
         trainer: What is fixed.
-        state: Before the epoch.
+        carry: The state before, and sums of loss and hits over the epoch's samples so far, as seen in training mode
+            before each step.
         x: Training inputs as stored, (n, ...).
         y: Training targets, (n,).
         order: Permutation of the samples, (n,), int32.
-        num_batches: Full batches to take, at most n // batch_size; traced, so a short measurement needs no second
-            program. The last, short batch is its own step: padding would enter a norm's statistics.
+        first: The first batch's position.
+        end: The position after the last; at most n // batch_size.
         draws: What chance decides for each image in this epoch, `augment.epoch_draws`; only with augmentation.
-
-    Returns:
-        The state after, and sums of loss and hits over the epoch's samples, as seen in training mode before each step.
     """
     size = trainer.batch_size
-    whole, rest = divmod(len(order), size)
+    whole = len(order) // size
     batches = order[: whole * size].reshape(whole, size)
 
     def one(position: jax.Array, carry: tuple[RunState, Totals]) -> tuple[RunState, Totals]:
         return train_batch(trainer, carry, x, y, batches[position], draws)
 
-    carry = jax.lax.fori_loop(0, num_batches, one, (state, Totals(jnp.float32(0), jnp.float32(0))))
-    if rest:
-        carry = train_batch(trainer, carry, x, y, order[whole * size :], draws)
-    return carry
+    return jax.lax.fori_loop(first, end, one, carry)
+
+
+def train_rest(
+    trainer: Trainer,
+    carry: tuple[RunState, Totals],
+    x: jax.Array,
+    y: jax.Array,
+    order: jax.Array,
+    draws: jax.Array | None = None,
+) -> tuple[RunState, Totals]:
+    """Train one run on the last, short batch of an epoch, if there is one; see `train_batches`.
+
+    It is a step of its own: padding would enter a norm's statistics.
+    """
+    rest = len(order) % trainer.batch_size
+    return train_batch(trainer, carry, x, y, order[len(order) - rest :], draws) if rest else carry
 
 
 def train_batch(
@@ -109,7 +123,7 @@ def train_batch(
     chosen: jax.Array,
     draws: jax.Array | None = None,
 ) -> tuple[RunState, Totals]:
-    """Take one step on the training samples `chosen`, (batch,), augmented as `draws` says; see `train_epoch`."""
+    """Take one step on the training samples `chosen`, (batch,), augmented as `draws` says; see `train_batches`."""
     if (trainer.augmentation is None) != (draws is None):
         raise ValueError("draws must come with an augmentation, and only then")
     inputs = x[chosen]

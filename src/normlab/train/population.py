@@ -8,55 +8,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import jax
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 from normlab.train.blueprint import Blueprint
+from normlab.train.device_data import DeviceData
+from normlab.train.epochs import EpochRecord, EpochUnderWay
 from normlab.train.initial import InitialValues
-from normlab.train.loop import RunState, Totals, Trainer, evaluate, train_epoch
+from normlab.train.loop import RunState, Totals, Trainer, evaluate, train_batches, train_rest
 from normlab.train.optimizers import initial_state
 from normlab.train.recompute import evaluation_state
-
-if TYPE_CHECKING:
-    from jax.sharding import Mesh
 
 Layout = Literal["map", "vmap"]
 PartName = Literal["train", "validation", "test"]
 
-Arrays = tuple[jax.Array, jax.Array]
 
-
-@dataclass(frozen=True)
-class DeviceData:
-    """The parts of a data set, as stored, on every device; all arms use the same copy."""
-
-    train: Arrays
-    validation: Arrays
-    test: Arrays
-    mesh: Mesh
-
-
-def place(train: Any, validation: Any, test: Any, mesh: Mesh) -> DeviceData:
-    """Copy three parts (each with `x` and `y`) to all devices of the mesh."""
-    everywhere = NamedSharding(mesh, PartitionSpec())
-    parts = jax.device_put([(part.x, part.y) for part in (train, validation, test)], everywhere)
-    return DeviceData(parts[0], parts[1], parts[2], mesh)
-
-
-@dataclass(frozen=True)
-class EpochRecord:
-    """One epoch of all runs: arrays of shape (num_runs,), and the wall time per run trained, padding included."""
-
-    loss: np.ndarray
-    accuracy: np.ndarray
-    val_loss: np.ndarray
-    val_accuracy: np.ndarray
-    diverged_step: np.ndarray
-    seconds: float
+def admit_all(program_bytes: int) -> None:
+    """Let every program run."""
 
 
 class Population:
@@ -69,6 +40,8 @@ class Population:
         capacity: Runs side by side, rounded up to a multiple of the number of devices. Fewer runs are padded: what
             the padding computes is dropped.
         values: Draws initial values; one for all arms of a study.
+        admit: Called with what a new program needs besides its arguments, in bytes on one device, before it first runs;
+            what it raises goes to the caller.
         layout: How runs share a device: one after the other in one program (`map`; best while a network's weights
             fill a core's cache) or vectorized (`vmap`; best for small networks and on GPUs). See `layouts.py`.
     """
@@ -81,13 +54,15 @@ class Population:
         capacity: int,
         values: InitialValues,
         layout: Layout = "map",
+        admit: Callable[[int], None] = admit_all,
     ) -> None:
         self.plan, self.trainer, self.data, self.layout = plan, trainer, data, layout
         self.capacity = -(-capacity // data.mesh.size) * data.mesh.size
         self.compile_seconds = 0.0
-        self.values = values
+        self.values, self.admit = values, admit
         self._each = NamedSharding(data.mesh, PartitionSpec("run"))
-        self._epoch_program: Callable[..., Any] | None = None
+        self._batches_program: Callable[..., Any] | None = None
+        self._end_program: Callable[..., Any] | None = None
         self._evaluation_programs: dict[str, Callable[..., Any]] = {}
 
     def start(self, seeds: list[int], rates: list[float]) -> RunState:
@@ -102,7 +77,11 @@ class Population:
             zeros,
             zeros.copy(),
         )
-        return jax.device_put(state, self._each)
+        return self.place(state)
+
+    def place(self, values: Any) -> Any:
+        """Put values of all runs, arrays of shape (capacity, ...), on the devices that train them."""
+        return jax.device_put(values, self._each)
 
     def train(
         self,
@@ -111,23 +90,59 @@ class Population:
         num_batches: int | None = None,
         draws: list[np.ndarray] | None = None,
     ) -> tuple[RunState, EpochRecord]:
-        """Train all runs for one epoch; run i sees the training samples in `orders[i]`. The state passed in is used up.
+        """Train all runs for one epoch, without a pause; see `begin`. The state passed in is used up.
 
-        `draws[i]` is what chance decides about run i's images in this epoch, see `augment`; None without augmentation.
         Compiles at the first call, outside the seconds recorded.
+        """
+        epoch = self.begin(orders, draws, num_batches)
+        state = self.advance(state, epoch, epoch.num_batches)
+        return self.finish(state, epoch, len(orders))
+
+    def begin(
+        self, orders: list[np.ndarray], draws: list[np.ndarray] | None = None, num_batches: int | None = None
+    ) -> EpochUnderWay:
+        """Return an epoch of which nothing is trained yet.
+
+        Args:
+            orders: Run i sees the training samples in `orders[i]`.
+            draws: What chance decides about run i's images in this epoch, see `augment`; None without augmentation.
+            num_batches: Full batches; default: all.
         """
         start = time.perf_counter()
         given = [orders] if draws is None else [orders, draws]
         placed = jax.block_until_ready([jax.device_put(np.stack(self._padded(runs)), self._each) for runs in given])
-        placing = time.perf_counter() - start
-        count = np.int32(len(orders[0]) // self.trainer.batch_size if num_batches is None else num_batches)
-        arguments = (*self.data.train, *self.data.validation, count, state, *placed)
-        if self._epoch_program is None:
-            self._epoch_program = self._compile(self._epoch, 5, (5,), arguments)
+        zeros = np.zeros(self.capacity, np.float32)
+        totals = self.place(Totals(zeros, zeros.copy()))
+        count = len(orders[0]) // self.trainer.batch_size if num_batches is None else num_batches
+        return EpochUnderWay(placed, count, 0, totals, (time.perf_counter() - start) / self.capacity)
+
+    def advance(self, state: RunState, epoch: EpochUnderWay, num_batches: int) -> RunState:
+        """Train all runs on the next full batches of an epoch. The state passed in, and the epoch's sums, are used up.
+
+        However an epoch is cut into calls, the results are the same to the bit.
+        """
+        end = min(epoch.done + num_batches, epoch.num_batches)
+        arguments = (*self.data.train, np.int32(epoch.done), np.int32(end), (state, epoch.totals), *epoch.placed)
+        if self._batches_program is None:
+            self._batches_program = self._compile(self._batches, 4, (4,), arguments)
         start = time.perf_counter()
-        state, measured = self._epoch_program(*arguments)
-        loss, accuracy, val_loss, val_accuracy, diverged = (np.asarray(m)[: len(orders)] for m in measured)
-        seconds = (time.perf_counter() - start + placing) / self.capacity
+        state, totals = jax.block_until_ready(self._batches_program(*arguments))
+        epoch.totals, epoch.done = totals, end
+        epoch.seconds += (time.perf_counter() - start) / self.capacity
+        return state
+
+    def finish(self, state: RunState, epoch: EpochUnderWay, num_runs: int) -> tuple[RunState, EpochRecord]:
+        """Train all runs on an epoch's last, short batch, and evaluate them on the validation part.
+
+        The state passed in, and the epoch's sums, are used up. The record is of the first `num_runs` runs.
+        """
+        arguments = (*self.data.train, *self.data.validation, (state, epoch.totals), *epoch.placed)
+        if self._end_program is None:
+            self._end_program = self._compile(self._end, 4, (4,), arguments)
+        start = time.perf_counter()
+        state, measured = self._end_program(*arguments)
+        loss, accuracy, val_loss, val_accuracy, diverged = (np.asarray(m)[:num_runs] for m in measured)
+        seconds = epoch.seconds + (time.perf_counter() - start) / self.capacity
         return state, EpochRecord(loss, accuracy, val_loss, val_accuracy, diverged, seconds)
 
     def test(
@@ -167,10 +182,11 @@ class Population:
         program = self._compile(lambda x, y, run: measure(run, x, y), 2, (), (*shared, state))
         return lambda now: program(*shared, now)
 
-    def _epoch(
-        self, x: Any, y: Any, xv: Any, yv: Any, count: Any, state: RunState, order: Any, draws: Any = None
-    ) -> Any:
-        state, totals = train_epoch(self.trainer, state, x, y, order, count, draws)
+    def _batches(self, x: Any, y: Any, first: Any, end: Any, carry: Any, order: Any, draws: Any = None) -> Any:
+        return train_batches(self.trainer, carry, x, y, order, first, end, draws)
+
+    def _end(self, x: Any, y: Any, xv: Any, yv: Any, carry: Any, order: Any, draws: Any = None) -> Any:
+        state, totals = train_rest(self.trainer, carry, x, y, order, draws)
         valid = evaluate(self.trainer, evaluation_state(self.trainer, state, x, order), xv, yv)
         n = len(order)
         return state, (totals.loss / n, totals.hits / n, valid.loss, valid.hits, state.diverged_step)
@@ -198,6 +214,10 @@ class Population:
         start = time.perf_counter()
         compiled = jax.jit(program, donate_argnums=donated).lower(*arguments).compile()
         self.compile_seconds += time.perf_counter() - start
+        memory = compiled.memory_analysis()
+        if memory is not None:  # not every kind of device tells
+            taken = memory.temp_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
+            self.admit(max(taken, 0))
         return compiled
 
     def _padded(self, items: list[Any]) -> list[Any]:

@@ -1,0 +1,35 @@
+"""One writer to a folder: the system's own lock on a file, which ends with its process, however that ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from normlab.errors import InputError
+
+LOCK = ".lock"
+
+
+@contextmanager
+def only_writer(folder: Path) -> Iterator[None]:
+    """Be the only writer to a folder inside the block.
+
+    A process that was stopped still holds its lock; one that died does not. The file stays: removing it would let two
+    writers lock two files of one name.
+
+    Raises:
+        InputError: At once, if another process writes there.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        action = "wait until that one ends, or choose another --out"
+        raise InputError("one process at a time may run a study in --out", f"{folder} in use", action) from None
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,0 +1,179 @@
+"""The stages of a study in order, tuning and report: cells to chunks, chunks to an engine, records to the folder."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from normlab.store.files import writing_to
+from normlab.study import names
+from normlab.study.cells import Cell, Chunk, Stage, next_chunk, report_cells, tuning_cells
+from normlab.study.conclusion import conclude
+from normlab.study.design import Study
+from normlab.study.engine import EngineMaker, Finished, Work, engine_record
+from normlab.study.laboratory import set_up
+from normlab.study.limits import Limits
+from normlab.study.looks import Looks
+from normlab.study.memory import OutOfMemoryError, halved
+from normlab.study.metrics import primary_metric
+from normlab.study.progress import Progress
+from normlab.study.rates import Choice, choose_rates
+from normlab.study.store import Store
+
+if TYPE_CHECKING:
+    from normlab.data import Dataset
+    from normlab.train.blueprint import Blueprint
+
+
+class Stages:
+    """Trains what a study's folder lacks, and sums up.
+
+    Attributes:
+        laboratory: The programs in use.
+        runs_done: Runs on record.
+        timing: Seconds that the summary keeps, by name.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        dataset: Dataset,
+        plans: Mapping[str, Blueprint],
+        store: Store,
+        limits: Limits,
+        make_engine: EngineMaker,
+        watch: Callable[[Progress], None],
+        digest: str,
+    ) -> None:
+        self.study, self.dataset, self.plans, self.store, self.limits = study, dataset, plans, store, limits
+        self.make_engine, self.watch, self.digest = make_engine, watch, digest
+        self.deadline = None if limits.seconds is None else time.monotonic() + limits.seconds
+        self.runs_done = 0
+        self.timing: dict[str, float] = {}
+        self._told: dict[str, int] = {}  # runs times epochs of chunks under way
+        self._runs_total = num_runs(study)
+        recorded = store.engine()
+        self._halvings: list[dict[str, Any]] = list(recorded["halvings"]) if recorded else []
+        self._set_up(recorded)
+
+    def train(self) -> tuple[dict[str, Any], dict[str, pl.DataFrame]]:
+        """Tune where asked, train the runs reported on, and return the summary and the tables of all records."""
+        chosen: dict[str, Choice] | None = None
+        if self.study.tuned:
+            tuning = self._stage("tuning", tuning_cells(self.study))
+            chosen = choose_rates(tuning, self.dataset.task)
+        rates = {arm: choice.rate for arm, choice in chosen.items()} if chosen else None
+        looks = self._looks() if self.study.seeds == "auto" else None
+        self._stage("report", report_cells(self.study, rates), looks)
+        epochs, runs = self.store.parts.read("epochs"), self.store.parts.read("runs")
+        runs, summary = conclude(self.study, self.dataset, self.laboratory, epochs, runs, chosen, looks)
+        summary["halvings"] = self._halvings
+        tables = {names.EPOCHS: epochs, names.RUNS: runs}
+        if self.study.probes:
+            tables[names.PROBES] = self.store.parts.read("probes")
+        self._add_timing()
+        return summary, tables
+
+    def _stage(self, stage: Stage, cells: list[Cell], looks: Looks | None = None) -> pl.DataFrame:
+        """Train the chunks of a stage that are not yet on record; looks may end it before the last."""
+        seen: set[int] = set()
+        while True:
+            chunks = self._chunks(stage, cells)
+            try:
+                if self._train(chunks, looks, seen):
+                    break
+            except OutOfMemoryError as error:
+                self._halve(error)
+        runs = self.store.parts.read("runs")
+        return runs.filter(pl.col("stage") == stage)
+
+    def _train(self, chunks: list[Chunk], looks: Looks | None, seen: set[int]) -> bool:
+        """Have the missing chunks trained, in order, and written down; return True at the end of the stage."""
+        finished = self.engine.train([chunk for chunk in chunks if not self.store.parts.has(chunk)])
+        for chunk in chunks:
+            if not self.store.parts.has(chunk):
+                self._record(next(finished))
+            self._told.pop(chunk.name, None)
+            if chunk.start in seen:
+                continue
+            seen.add(chunk.start)
+            self.runs_done += len(chunk.cells) * len(self.study.arms)
+            if looks is not None and not looks.after(chunk.start, self.store.parts.read("runs")):
+                break
+        return True
+
+    def _record(self, finished: Finished) -> None:
+        about = {names.IDENTITY: self.digest, "engine": self._engine_record(), "seconds": finished.seconds}
+        with writing_to(self.store.folder):
+            self.store.parts.write(finished.chunk, finished.tables, about)
+            self.store.checkpoints.drop(finished.chunk.name)
+
+    def _chunks(self, stage: Stage, cells: list[Cell]) -> list[Chunk]:
+        """Cut a stage into chunks: those on record as they are, the rest as large as they may be."""
+        recorded = {r.start: r.num_cells for r in self.store.parts.receipts() if r.stage == stage}
+        chunks: list[Chunk] = []
+        start = 0
+        while start < len(cells):
+            chunks.append(next_chunk(stage, cells, self.laboratory.chunk_runs, start, recorded))
+            start += len(chunks[-1].cells)
+        return chunks
+
+    def _set_up(self, recorded: Mapping[str, Any] | None) -> None:
+        self.laboratory = set_up(self.study, self.dataset, self.plans, recorded, self.limits.memory_bytes)
+        if self._engine_record() != recorded:
+            self.store.write_engine(self._engine_record())
+        work = Work(
+            self.study,
+            self.dataset,
+            self.laboratory,
+            self.store,
+            self.limits,
+            self.deadline,
+            self.digest,
+            self._tell,
+        )
+        self.engine = self.make_engine(work)
+
+    def _halve(self, error: OutOfMemoryError) -> None:
+        """Go on with chunks of half the runs, and record it."""
+        recorded, before = self._engine_record(), self.laboratory.chunk_runs
+        half = halved(before, self.laboratory.num_devices, error)
+        self._halvings.append({"from": before, "to": half, "because": error.needed})
+        self.store.write_engine({**recorded, "chunk_runs": half})
+        self._add_timing()
+        self._told.clear()
+        del self.laboratory, self.engine  # their arrays go before new ones come
+        self._set_up({**recorded, "chunk_runs": half})
+
+    def _engine_record(self) -> dict[str, Any]:
+        return {**engine_record(self.laboratory), "halvings": self._halvings}
+
+    def _add_timing(self) -> None:
+        for name, seconds in self.engine.timing().items():
+            self.timing[name] = self.timing.get(name, 0.0) + seconds
+
+    def _looks(self) -> Looks:
+        return Looks(
+            [arm.name for arm in self.study.arms],
+            primary_metric(self.dataset.task),
+            self.study.margin,
+            self.study.most_seeds,
+            self.laboratory.chunk_runs,
+            self.laboratory.uninformed_loss,
+        )
+
+    def _tell(self, chunk: Chunk, arm: str, epoch: int) -> None:
+        self._told[chunk.name] = self._told.get(chunk.name, 0) + len(chunk.cells)
+        num_epochs, total = self.study.epochs, self._runs_total
+        done = self.runs_done * num_epochs + sum(self._told.values())
+        at_most = self.study.seeds == "auto"
+        self.watch(Progress(chunk.stage, arm, epoch, self.runs_done, total, done, total * num_epochs, at_most))
+
+
+def num_runs(study: Study) -> int:
+    """Return how many runs a study trains, in all arms and stages; at most, where its seeds are "auto"."""
+    num_report = len(report_cells(study, {} if study.tuned else None))
+    return len(study.arms) * (len(tuning_cells(study)) + num_report)
