@@ -10,6 +10,11 @@ import pytest
 from tests.command import Finished, command
 
 os.environ["KERAS_BACKEND"] = "jax"
+# Two thirds of the suite's time would go into optimizing programs that then run for some milliseconds. `make torture`
+# sets the variable and so tests programs as users get them.
+UNOPTIMIZED = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+if "NORMLAB_TEST_OPTIMIZED" not in os.environ:
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {UNOPTIMIZED}".strip()
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
