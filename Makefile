@@ -18,7 +18,7 @@ test: .venv/installed-test
 
 # All tests, the long ones too, on programs compiled as users get them.
 torture: .venv/installed-test
-	NORMLAB_TEST_OPTIMIZED=1 $(BIN)/python -m pytest -m "torture or not torture"
+	NORMLAB_TORTURE=1 $(BIN)/python -m pytest -m "torture or not torture"
 
 # The rivals, Keras on TensorFlow and PyTorch, have an environment of their own.
 bench: .venv/installed .venv-rivals/installed

@@ -8,13 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.command import Finished, command
+from tests.compiler import flags
 
 os.environ["KERAS_BACKEND"] = "jax"
-# Two thirds of the suite's time would go into optimizing programs that then run for some milliseconds. `make torture`
-# sets the variable and so tests programs as users get them.
-UNOPTIMIZED = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
-if "NORMLAB_TEST_OPTIMIZED" not in os.environ:
-    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {UNOPTIMIZED}".strip()
+os.environ["XLA_FLAGS"] = flags()
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
