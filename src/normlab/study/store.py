@@ -103,7 +103,10 @@ class Store:
             return read_sealed_json(path)
         except DamagedError as damage:
             warnings.warn(f"{damage}; it is written again", DamageWarning, stacklevel=3)
-            return dict(receipts[-1].about["engine"]) if receipts else None
+            if not receipts:
+                return None  # the caller chooses anew, and has it written
+            self.write_engine(receipts[-1].about["engine"])
+            return dict(receipts[-1].about["engine"])
 
     def write_engine(self, engine: Mapping[str, Any]) -> None:
         """Record how the runs are cut into chunks."""
