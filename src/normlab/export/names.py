@@ -22,6 +22,6 @@ def safe_names(names: Iterable[str]) -> dict[str, str]:
         safe = _UNSAFE.sub(lambda found: "".join(f"%{byte:02X}" for byte in found[0].encode()), name)
         is_hashed = not safe or len(safe) > LONGEST or _RESERVED.fullmatch(safe) is not None
         if is_hashed or safe.casefold() in {other.casefold() for other in taken.values()}:
-            safe = f"{safe[:LONGEST]}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
+            safe = f"{safe[:LONGEST] or 'name'}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
         taken[name] = safe
     return taken
