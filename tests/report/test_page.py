@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-import json
+import os
 import re
 import subprocess
 import sys
@@ -16,6 +16,7 @@ import pytest
 from normlab.errors import InputError
 from normlab.report.page import NAMES, render_page, write_page
 from normlab.report.records import Records
+from tests.report.saving import save
 
 VOID = {"meta", "br", "hr", "img", "link", "input", "wbr", "col"}
 HOSTILE = '<script>alert("1")</script>&'
@@ -210,11 +211,10 @@ def test_a_page_is_written_whole_or_not_at_all(tuned: Records, tmp_path: Path, m
     page = path.read_text(encoding="utf-8")
     assert page.startswith("<!DOCTYPE html>")
 
-    def full(self: Path, text: str, encoding: str) -> None:
-        self.write_bytes(text[:100].encode())
+    def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(InputError, match="No space left"):
         write_page(tuned, path)
     assert path.read_text(encoding="utf-8") == page
@@ -227,10 +227,7 @@ def test_an_absent_folder_is_one_clear_line(tuned: Records, tmp_path: Path) -> N
 
 
 def test_neither_jax_nor_keras_is_imported(tuned: Records, tmp_path: Path) -> None:
-    (tmp_path / "study.json").write_text(json.dumps(tuned.study))
-    (tmp_path / "summary.json").write_text(json.dumps(tuned.summary))
-    tuned.epochs.write_parquet(tmp_path / "epochs.parquet")
-    tuned.runs.write_parquet(tmp_path / "runs.parquet")
+    save(tuned, tmp_path)
     program = (
         "import sys\nfrom pathlib import Path\nfrom normlab.report.page import write_page\n"
         "from normlab.report.records import read_records\n"
