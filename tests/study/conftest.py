@@ -28,7 +28,7 @@ def train(
 ) -> dict[str, Any]:
     """Run the study in a folder, or go on with it, and return its summary."""
     from normlab.compare import prepare_training
-    from normlab.study import execute, laboratory
+    from normlab.study import execute, laboratory, sizing
     from normlab.study.design import make_study
     from normlab.study.store import Store
 
@@ -37,8 +37,8 @@ def train(
     plan = laboratory.named_model(study, dataset)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(execute, "first_batch_example", lambda *_: {"what": "nothing of it is looked at"})
-        patched.setattr(laboratory, "MOST_CHUNK_RUNS", 3)
-        patched.setattr(laboratory, "FEWEST_CHUNK_RUNS", 3)
+        patched.setattr(sizing, "MOST_CHUNK_RUNS", 3)
+        patched.setattr(sizing, "FEWEST_CHUNK_RUNS", 3)
         return execute.execute(study, dataset, plan, Store(folder), limits=limits, watch=watch)
 
 
