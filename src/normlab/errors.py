@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+# Longer parts of a message are cut in the middle, so that it stays one line that can be read.
+MOST_CHARACTERS = 2_000
+MOST_NAMES = 20
+
 
 class InputError(ValueError):
     """What the user gave breaks a rule.
@@ -19,7 +25,14 @@ class InputError(ValueError):
         self.received = received
         self.action = action
         shown = received if isinstance(received, str) else repr(received)
-        super().__init__(f"{rule}, got {shown}; {action.rstrip('.')}.")
+        super().__init__(f"{_cut(rule)}, got {_cut(shown)}; {_cut(action.rstrip('.'))}.")
+
+
+def listed(names: Iterable[str]) -> str:
+    """Return names in quotes between commas; of many, the first and how many more there are."""
+    quoted = [repr(name) for name in names]
+    more = f" and {len(quoted) - MOST_NAMES} more" if len(quoted) > MOST_NAMES else ""
+    return ", ".join(quoted[:MOST_NAMES]) + more
 
 
 def require_known(kind: str, name: str, known: object) -> None:
@@ -27,3 +40,9 @@ def require_known(kind: str, name: str, known: object) -> None:
     names = list(known)  # type: ignore[call-overload]
     if name not in names:
         raise InputError(f"{kind} must be a known name", repr(name), f"choose one of {', '.join(names)}")
+
+
+def _cut(text: str) -> str:
+    """Return the text, without its middle where it is long."""
+    half = MOST_CHARACTERS // 2
+    return text if len(text) <= MOST_CHARACTERS else f"{text[:half]}[...]{text[-half:]}"

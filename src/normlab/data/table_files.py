@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from normlab.errors import InputError
+from normlab.errors import InputError, listed
+from normlab.file_checks import require_modest
 
 if TYPE_CHECKING:
     import polars as pl
+
+_BYTES_PER_CELL = 8
 
 
 def read_table(path: Path) -> pl.DataFrame:
@@ -30,6 +34,7 @@ def read_table(path: Path) -> pl.DataFrame:
             _require_distinct([str(cell or "").strip() for cell in header.row(0)], path)
             frame = pl.read_csv(path, infer_schema_length=None)
         else:
+            _require_modest_table(pl.scan_parquet(path, hive_partitioning=False), path)
             frame = pl.read_parquet(path, hive_partitioning=False)
     # PanicException is what some damaged Parquet files end in; it is no subclass of Exception.
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
@@ -49,12 +54,21 @@ def read_table(path: Path) -> pl.DataFrame:
     return frame
 
 
+def _require_modest_table(table: pl.LazyFrame, path: Path) -> None:
+    """Check the rows and columns that a Parquet file declares; its header is all that is read."""
+    import polars as pl
+
+    num_rows = int(table.select(pl.len()).collect().item())
+    num_columns = len(table.collect_schema())
+    require_modest(_BYTES_PER_CELL * num_rows * num_columns, path, "give a part of it, or write it as .csv")
+
+
 def _require_distinct(names: list[str], path: Path) -> None:
-    repeated = sorted({name for name in names if names.count(name) > 1})
+    repeated = sorted(name for name, count in Counter(names).items() if count > 1)
     if repeated:
         raise InputError(
             f"columns of {path} must have different names",
-            f"{', '.join(map(repr, repeated))} more than once",
+            f"{listed(repeated)} more than once",
             "rename or remove one of them",
         )
 
