@@ -38,7 +38,7 @@ def attribute(
         found, folder = run_attribution(base, out=out, watch=watch)
     write_document(render_attribution(found.as_json()), folder / "attribution.html")
     _show(found)
-    new_console().print(f"Report: {folder / 'attribution.html'}", markup=False, soft_wrap=True)
+    new_console().print(f"Report: {folder / 'attribution.html'}", soft_wrap=True)
 
 
 def _show(found: Attribution) -> None:
@@ -60,4 +60,4 @@ def _show(found: Attribution) -> None:
         row(f"interaction of {' and '.join(part.names)}", part)
     console = new_console()
     console.print(table)
-    console.print(statement(found.as_json()), markup=False, style="bold")
+    console.print(statement(found.as_json()), style="bold")

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 
 from normlab.errors import InputError
+from normlab.visible import visible
 
 if TYPE_CHECKING:
     from normlab.result import Result
@@ -58,12 +60,21 @@ def show_progress() -> Iterator[Callable[[Progress], None]]:
 
 def complain(message: str) -> None:
     """Print one line on the standard error, whatever the message holds."""
-    new_console(stderr=True).print(" ".join(f"normlab: {message}".splitlines()), markup=False, soft_wrap=True)
+    new_console(stderr=True).print(" ".join(f"normlab: {message}".splitlines()), soft_wrap=True)
 
 
 def new_console(stderr: bool = False) -> Console:
-    """Return a console that prints paths and names as they are."""
-    return Console(stderr=stderr, highlight=False, emoji=False)
+    """Return a console that prints paths and names as they are, but for what would command the terminal."""
+    return _PlainConsole(stderr=stderr, highlight=False, emoji=False, markup=False)
+
+
+class _PlainConsole(Console):
+    """A console whose text holds no control characters: names in data and models may hold any."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Render as Rich does, with every text made visible; Rich's own control codes stay."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(visible(segment.text), segment.style)
 
 
 def named_values(texts: list[str]) -> dict[str, Any]:

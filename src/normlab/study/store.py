@@ -97,7 +97,9 @@ class Store:
     def write_json(self, name: str, value: Mapping[str, Any]) -> None:
         """Write a JSON file; a number that is not finite becomes null."""
         text = json.dumps(_plain(value), indent=1, ensure_ascii=False, allow_nan=False)
-        self._write(self.folder / name, lambda path: path.write_text(text + "\n", encoding="utf-8"))
+        # Half a character, as in names of files that are no UTF-8, is written as JSON's own escape for it.
+        content = (text + "\n").encode("utf-8", "backslashreplace")
+        self._write(self.folder / name, lambda path: path.write_bytes(content))
 
     def read_json(self, name: str) -> dict[str, Any] | None:
         """Return a JSON file's content, or None if there is no such file; raises `InputError` if it is no record."""
