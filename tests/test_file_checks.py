@@ -149,6 +149,18 @@ def test_a_parquet_file_of_a_billion_equal_rows_is_refused(tmp_path: Path) -> No
     assert len(read_table(path)) == 1_000
 
 
+def test_a_parquet_file_that_would_end_the_process_is_refused(tmp_path: Path) -> None:
+    import polars as pl
+
+    path = tmp_path / "damaged.parquet"
+    pl.DataFrame({"a": [0.5 * row for row in range(24)], "y": [0, 1] * 12}).write_parquet(path)
+    raw = bytearray(path.read_bytes())
+    raw[14] = 1  # in the header of the first page: where it is read as a size, 2^61 bytes are asked for
+    path.write_bytes(raw)
+    with pytest.raises(InputError, match=r"must be a readable \.parquet table, got pages of impossible sizes"):
+        read_table(path)
+
+
 def test_the_columns_of_a_wide_table_are_told_apart_in_linear_time(tmp_path: Path) -> None:
     path = tmp_path / "wide.csv"
     names = [f"c{index}" for index in range(50_000)]

@@ -16,7 +16,7 @@ class InputError(ValueError):
 
     Args:
         rule: What must hold, as a clause: "batch size must be at least 1".
-        received: The value that broke it; shown with `repr` unless it is text.
+        received: The value that broke it; shown as Python writes it unless it is text.
         action: What to do next, as an imperative: "choose a size from 1 to 1077".
     """
 
@@ -24,8 +24,16 @@ class InputError(ValueError):
         self.rule = rule
         self.received = received
         self.action = action
-        shown = received if isinstance(received, str) else repr(received)
-        super().__init__(f"{_cut(rule)}, got {_cut(shown)}; {_cut(action.rstrip('.'))}.")
+        given = received if isinstance(received, str) else shown(received)
+        super().__init__(f"{_cut(rule)}, got {_cut(given)}; {_cut(action.rstrip('.'))}.")
+
+
+def shown(value: object) -> str:
+    """Return the value as Python writes it; an integer of thousands of digits, which Python refuses to, by its type."""
+    try:
+        return repr(value)
+    except ValueError:
+        return f"{type(value).__name__} with a number of more digits than can be shown"
 
 
 def listed(names: Iterable[str]) -> str:

@@ -29,6 +29,8 @@ NetworkOptions = Annotated[
     typer.Option(metavar="NAME=VALUE", help="An option of the network, such as depth=14; may be repeated."),
 ]
 
+_MOST_DIGITS = 20
+
 
 def run_and_show(study: Study, out: Path | None) -> Result:
     """Run a study with its progress shown, print what came out, and return it; Ctrl-C ends in status 130."""
@@ -87,7 +89,14 @@ def named_values(texts: list[str]) -> dict[str, Any]:
         try:
             values[name.strip()] = tomllib.loads(f"value = {value}")["value"]
         except tomllib.TOMLDecodeError:
-            parts = value.split(",")
-            is_list = len(parts) > 1 and all(part.strip().isdecimal() for part in parts)
-            values[name.strip()] = [int(part) for part in parts] if is_list else value.strip()
+            values[name.strip()] = _numbers_or_text(value)
+        except (ValueError, RecursionError) as error:
+            raise InputError("--network must be NAME=VALUE", f"{text!r} ({error})", "give a shorter value") from None
     return values
+
+
+def _numbers_or_text(value: str) -> list[int] | str:
+    """Read whole numbers between commas as a list; text stays text."""
+    parts = value.split(",")
+    is_list = len(parts) > 1 and all(part.strip().isdecimal() and len(part) <= _MOST_DIGITS for part in parts)
+    return [int(part) for part in parts] if is_list else value.strip()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tokenize
+import warnings
 import zipfile
 import zlib
 from collections.abc import Collection
@@ -60,7 +61,9 @@ def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) ->
         read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
         if version not in read_header:
             raise ValueError(f"{info.filename} has format version {version}")
-        shape, _, dtype = read_header[version](stream)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of headers written by Python 2, which are read all the same
+            shape, _, dtype = read_header[version](stream)
         header_bytes = stream.tell()
     if dtype.hasobject:
         raise InputError(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 _BYTES_PER_CELL = 8
+_TRIAL = "import sys, polars; polars.read_parquet(sys.argv[1], hive_partitioning=False)"
 
 
 def read_table(path: Path) -> pl.DataFrame:
@@ -35,6 +38,7 @@ def read_table(path: Path) -> pl.DataFrame:
             frame = pl.read_csv(path, infer_schema_length=None)
         else:
             _require_modest_table(pl.scan_parquet(path, hive_partitioning=False), path)
+            _require_survived(path)
             frame = pl.read_parquet(path, hive_partitioning=False)
     # PanicException is what some damaged Parquet files end in; it is no subclass of Exception.
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
@@ -61,6 +65,17 @@ def _require_modest_table(table: pl.LazyFrame, path: Path) -> None:
     num_rows = int(table.select(pl.len()).collect().item())
     num_columns = len(table.collect_schema())
     require_modest(_BYTES_PER_CELL * num_rows * num_columns, path, "give a part of it, or write it as .csv")
+
+
+def _require_survived(path: Path) -> None:
+    """Read a Parquet file in a process of its own first: a damaged one can claim a page that no memory holds.
+
+    Polars then aborts, and would take this process with it.
+    """
+    ended = subprocess.run([sys.executable, "-P", "-c", _TRIAL, str(path)], capture_output=True)
+    if ended.returncode < 0:
+        rule = f"{path} must be a readable .parquet table"
+        raise InputError(rule, "pages of impossible sizes", "write it again as a Parquet file")
 
 
 def _require_distinct(names: list[str], path: Path) -> None:
