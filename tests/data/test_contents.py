@@ -152,6 +152,13 @@ def test_archive_that_unzips_to_too_much(tmp_path: Path, tiny_cifar: Tiny, monke
         list(read_contents(tiny_cifar[0].contents, dict.fromkeys(tiny_cifar[1], path)))
 
 
+def test_a_member_that_claims_gigabytes_is_not_looked_for(tmp_path: Path, tiny_cifar: Tiny) -> None:
+    path = tmp_path / "a.tar.gz"
+    path.write_bytes(gzip.compress(_member("x", 8**11 - 1).tobuf() + bytes(1024)))
+    with pytest.raises(InputError, match="ends before its members do"):
+        list(read_contents(tiny_cifar[0].contents, dict.fromkeys(tiny_cifar[1], path)))
+
+
 def _long_name() -> bytes:
     return _special(tarfile.GNUTYPE_LONGNAME, 20_000_000) + bytes(20_000_000)
 

@@ -106,9 +106,18 @@ def archives(draw: st.DrawFn) -> bytes:
     return draw(damage(buffer.getvalue())) if draw(RARELY) else buffer.getvalue()
 
 
+def _of_header(header: bytes) -> bytes:
+    """A .npz file whose one array has this header."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("x.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
+    return buffer.getvalue()
+
+
 @share(0.25)
 @given(content=archives(), split_seed=st.integers(0, 2))
 @example(content=b"", split_seed=0)
+@example(content=_of_header(b"{'descr': ',', 'fortran_order': False, 'shape': (12, 2)}"), split_seed=0)
 def test_arrays(content: bytes, split_seed: int, folder: Path) -> None:
     path = folder / "a.npz"
     path.write_bytes(content)

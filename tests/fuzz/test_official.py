@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import math
 import struct
 import tarfile
 from pathlib import Path
@@ -36,11 +37,17 @@ def _read(content: Content, path: Path) -> bytes:
 @st.composite
 def idx_files(draw: st.DrawFn) -> bytes:
     """A magic number, sizes and values that may fit one another."""
-    sizes = draw(st.lists(SIZES, min_size=1, max_size=3))
+    sizes = draw(
+        st.lists(SIZES, min_size=3, max_size=3) if draw(st.booleans()) else st.lists(SIZES, min_size=1, max_size=2)
+    )
     magic = draw(st.sampled_from([0x0801, 0x0803, 0x0802, 0x0D03, 0x08FF, 0]))
-    values = bytes(draw(st.integers(0, 64)))
+    if not draw(RARELY):
+        sizes = [draw(st.integers(1, 5)) for _ in sizes]
+        magic = 0x0800 + len(sizes)
+    fits = math.prod(sizes) < 200 and not draw(RARELY)
+    values = bytes(math.prod(sizes) if fits else draw(st.integers(0, 64)))
     head = struct.pack(f">I{len(sizes)}I", magic, *(size % 2**32 for size in sizes))
-    return draw(damage(head + values))
+    return draw(damage(head + values)) if draw(RARELY) else head + values
 
 
 @share(0.15)
@@ -77,7 +84,7 @@ def tar_archives(draw: st.DrawFn) -> bytes:
         kind = draw(st.sampled_from([tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]))
         buffer.write(member.tobuf(kind) + data + bytes(-len(data) % 512))
     buffer.write(bytes(1024))
-    return draw(damage(buffer.getvalue()))
+    return draw(damage(buffer.getvalue())) if draw(RARELY) else buffer.getvalue()
 
 
 @share(0.12)

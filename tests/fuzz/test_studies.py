@@ -113,13 +113,16 @@ def test_study_files(content: bytes, folder: Path) -> None:
     judge("study files", lambda: make_study(read_study_file(path)))
 
 
-OPTION_VALUES = st.one_of(VALUES.map(_toml), st.text(max_size=12), st.lists(SIZES.map(str), max_size=3).map(",".join))
-OPTION_NAMES = st.sampled_from(["widths", "depth", "activation", "placement", "input_norm", "", "x"])
+PLAIN = st.sampled_from(["8", "8,8", "14", "relu", "before", "true", "gru", "0.1", "[8, 8]"])
+OPTION_VALUES = st.one_of(
+    PLAIN, PLAIN, VALUES.map(_toml), st.text(max_size=12), st.lists(SIZES.map(str), max_size=3).map(",".join)
+)
+OPTION_NAMES = st.sampled_from(["widths", "depth", "activation", "placement", "cell", "units", "", "x"])
 OPTIONS = st.one_of(st.builds("{}={}".format, OPTION_NAMES, OPTION_VALUES), st.text(max_size=8))
 
 
 @share(0.04)
-@given(texts=st.lists(OPTIONS, max_size=3), model=st.sampled_from(sorted(MODELS)))
+@given(texts=st.lists(OPTIONS, max_size=2), model=st.sampled_from(sorted(MODELS)))
 @example(texts=["widths=" + "[" * 5000], model="mlp")
 @example(texts=["widths=" + "9" * 5000], model="mlp")
 @example(texts=["widths=8," + "9" * 5000], model="mlp")

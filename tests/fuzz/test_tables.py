@@ -63,6 +63,7 @@ Missing = Literal["error", "drop", "mean"]
     content=tables(), missing=st.sampled_from(["mean", "drop", "error"]), target=st.sampled_from(["y", "y", "a", ""])
 )
 @example(content=b"", missing="error", target="y")
+@example(content=b"\na,a, a ,y\n0,0,0,p\n", missing="error", target="y")
 def test_tables(content: bytes, missing: Missing, target: str, folder: Path) -> None:
     path = folder / "t.csv"
     path.write_bytes(content)

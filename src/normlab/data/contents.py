@@ -20,6 +20,8 @@ _UNREADABLE = (OSError, EOFError, zlib.error, tarfile.TarError, ValueError)
 _ARCHIVE_LIMIT_BYTES = 256 * 2**20
 # Names and lists in headers are read as a whole; those of the official archive are 512 bytes a member.
 _MOST_HEADER_BYTES = 2**20
+# A sound archive is read to its end and no further; tarfile would go on until a size that a header claims is reached.
+_MOST_READS_AT_END = 100
 
 
 def read_contents(contents: Iterable[Content], files: dict[str, Path]) -> Iterator[tuple[Content, bytes]]:
@@ -123,6 +125,7 @@ class _Bounded:
         self._stream = stream
         self._left = limit
         self._allowed = 0
+        self._reads_at_end = 0
 
     def allow(self, num_bytes: int) -> None:
         """Allow as many bytes of a member, and the headers of the next one; what was allowed before is void."""
@@ -132,6 +135,9 @@ class _Bounded:
         data = self._stream.read(size)
         self._left -= len(data)
         self._allowed -= len(data)
+        self._reads_at_end += not data
+        if self._reads_at_end > _MOST_READS_AT_END:
+            raise tarfile.ReadError("ends before its members do")
         if self._left < 0:
             raise tarfile.ReadError("unzips to more than the official archive holds")
         if self._allowed < 0:

@@ -17,10 +17,10 @@ from normlab.file_checks import require_modest
 
 # Deflate cannot shrink data by more than this factor.
 _MOST_DEFLATION = 1032
-# Headers of .npy files are Python literals: what reading them raises is any of the last four.
+# Headers of .npy files are Python literals with a dtype: what reading them raises is any of the second line.
 _UNREADABLE = (
     *(OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error),
-    *(ValueError, OverflowError, MemoryError, tokenize.TokenError),
+    *(ValueError, OverflowError, MemoryError, LookupError, TypeError, SyntaxError, tokenize.TokenError),
 )
 _AGAIN = "write it again with numpy.savez"
 

@@ -51,6 +51,7 @@ def read_table(path: Path) -> pl.DataFrame:
             else "write it again as a Parquet file",
         ) from error
     if is_csv:
+        _require_distinct([column.strip() for column in frame.columns], path)  # a blank line may stand above the header
         frame = frame.rename({column: column.strip() for column in frame.columns})
         frame = frame.with_columns([_typed(frame[column], path) for column in frame.columns])
     if not len(frame):
