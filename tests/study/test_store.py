@@ -129,3 +129,16 @@ def test_a_damaged_part_is_named(tmp_path: Path) -> None:
         (tmp_path / "parts" / f"report-0000.{kind}.parquet").write_bytes(b"PAR1")
     with pytest.raises(InputError, match=r"records in --out must be readable, got .*parts"):
         Store(tmp_path).read_parts()
+
+
+def test_half_a_character_in_a_files_name_comes_back(tmp_path: Path) -> None:
+    store, name = Store(tmp_path), "caf\udce9.csv"
+    store.write_json("a.json", {"data": name})
+    assert store.read_json("a.json") == {"data": name}
+    assert (tmp_path / "a.json").read_bytes() == b'{\n "data": "caf\\udce9.csv"\n}\n'
+
+
+def test_json_nested_beyond_reason_is_no_record(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("[" * 100_000)
+    with pytest.raises(InputError, match=r"records in --out must be readable, got .*a\.json"):
+        Store(tmp_path).read_json("a.json")

@@ -105,7 +105,7 @@ def shown_comparisons(summary: Mapping[str, Any], metric: str) -> list[dict[str,
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise _unreadable(path, error) from error
     if not isinstance(content, dict):
         raise _unreadable(path, "something other than one object")

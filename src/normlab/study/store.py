@@ -106,7 +106,7 @@ class Store:
         path = self.folder / name
         try:
             content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, RecursionError) as error:
             raise _unreadable(path, error) from None
         if content is not None and not isinstance(content, dict):
             raise _unreadable(path, type(content).__name__)
