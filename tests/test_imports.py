@@ -41,7 +41,7 @@ ALLOWED["cli"] = ("terminal", "attribute", "replicate", "claims", *ALLOWED["term
 ALLOWED["__init__"] = ("compare", *ALLOWED["compare"])
 ALLOWED["__main__"] = ("cli",)
 FILES = sorted(SOURCE.rglob("*.py"))
-HEAVY = ("jax", "keras", "sklearn", "altair", "tensorflow", "torch", "polars", "scipy", "statsmodels", "vl_convert")
+HEAVY = ("jax", "keras", "sklearn", "altair", "tensorflow", "torch", "polars", "scipy", "statsmodels", "vl_convert", "ray")
 
 
 def _part(path: Path) -> str:

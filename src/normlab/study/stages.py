@@ -94,7 +94,7 @@ class Stages:
         """Have the missing chunks trained, in order, and written down; return True at the end of the stage."""
         finished = self.engine.train([chunk for chunk in chunks if not self.store.parts.has(chunk)])
         for chunk in chunks:
-            if not self.store.parts.has(chunk):
+            while not self.store.parts.has(chunk):  # what is delivered twice is recorded once
                 self._record(next(finished))
             self._told.pop(chunk.name, None)
             if chunk.start in seen:
