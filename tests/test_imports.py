@@ -41,7 +41,8 @@ ALLOWED["cli"] = ("terminal", "attribute", "replicate", "claims", *ALLOWED["term
 ALLOWED["__init__"] = ("compare", *ALLOWED["compare"])
 ALLOWED["__main__"] = ("cli",)
 FILES = sorted(SOURCE.rglob("*.py"))
-HEAVY = ("jax", "keras", "sklearn", "altair", "tensorflow", "torch", "polars", "scipy", "statsmodels", "vl_convert", "ray")
+FRAMEWORKS = ("jax", "keras", "tensorflow", "torch", "ray")
+HEAVY = (*FRAMEWORKS, "sklearn", "altair", "polars", "scipy", "statsmodels", "vl_convert")
 
 
 def _part(path: Path) -> str:

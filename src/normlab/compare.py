@@ -136,9 +136,7 @@ def compare(
     }
     require_engine(engine, address)
     study = make_study(settings)
-    return run_study(
-        study, out=out, limits=limits, engine=engine, address=address, watch=watch, data=data, model=model
-    )
+    return run_study(study, out=out, limits=limits, engine=engine, address=address, watch=watch, data=data, model=model)
 
 
 def run_study(

@@ -16,7 +16,7 @@ ENGINES = ("local", "ray")
 
 
 def require_engine(name: str, address: str | None) -> None:
-    """Raise `InputError` for an engine that there is not, or an address that it does not take; imports nothing heavy."""
+    """Raise `InputError` for an engine that there is not, or an address that it does not take; no heavy imports."""
     require_known("--engine", name, ENGINES)
     if name != "ray" and address is not None:
         raise InputError("--address must come with --engine ray", address, "add --engine ray, or leave it out")

@@ -51,7 +51,7 @@ class RayEngine:
         self._setting = json.dumps(setting, sort_keys=True)
         self._arrays = ray.put(arrays)
         self._task = ray.remote(normlab_chunk).options(**self._needs, max_retries=0)
-        self._board = ray.remote(Board).options(num_cpus=0, max_restarts=-1, max_task_retries=-1).remote()
+        self._board: Any = ray.remote(Board).options(num_cpus=0, max_restarts=-1, max_task_retries=-1).remote()
         self._under_way: dict[Any, Chunk] = {}  # by Ray's reference to what the worker will hand back
         self._answers: dict[str, dict[str, Any]] = {}
         self._losses: Counter[str] = Counter()

@@ -52,8 +52,11 @@ def unpacked_dataset(about: Mapping[str, Any], arrays: Mapping[str, np.ndarray])
     from normlab.data import Dataset
     from normlab.data.dataset import PART_NAMES, Part
 
-    parts = {name: Part(arrays[f"{name}.x"], arrays[f"{name}.y"]) for name in PART_NAMES}
-    return Dataset(**{name: tuple(v) if isinstance(v, list) else v for name, v in about.items()}, **parts)
+    settings: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in about.items()
+    }
+    settings |= {name: Part(arrays[f"{name}.x"], arrays[f"{name}.y"]) for name in PART_NAMES}
+    return Dataset(**settings)
 
 
 def packed_chunk(chunk: Chunk) -> str:

@@ -93,8 +93,9 @@ def _join(address: str) -> None:
         ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         received = f"{address} ({' '.join(str(error).split())[:200]})"
+        rule = "--address must be that of a Ray cluster which this machine is part of"
         action = "check the address, and RAY_AUTH_MODE and the token where the cluster asks for one"
-        raise InputError("--address must be that of a Ray cluster which this machine is part of", received, action) from error
+        raise InputError(rule, received, action) from error
     where = ray.get_runtime_context().gcs_address if address == "auto" else address
     if not is_loopback(where) and os.environ.get("RAY_AUTH_MODE", "").lower() != "token":
         warnings.warn(

@@ -132,9 +132,7 @@ def _trained(bench: Bench, chunk: str, board: Any) -> dict[str, Any]:
         if bench.memory_bytes is not None:
             require_room(bench.memory_bytes, 0, f"{wanted.name}, trained as {len(wanted.cells)} runs at once,")
 
-    epochs, runs = train_chunk(
-        bench.laboratory, bench.study, bench.dataset, wanted, teller.tell, observe, None, pause
-    )
+    epochs, runs = train_chunk(bench.laboratory, bench.study, bench.dataset, wanted, teller.tell, observe, None, pause)
     tables = {"epochs": epochs, "runs": runs}
     if probing is not None:
         tables["probes"] = probing.taken()
