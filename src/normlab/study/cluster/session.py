@@ -64,6 +64,10 @@ def _start(stack: ExitStack) -> None:
 
     from normlab.train.devices import num_cores
 
+    where = ray.util.get_node_ip_address()  # where its servers would listen
+    if not is_loopback(f"{where}:0"):
+        rule = "a Ray of normlab's own must listen on this machine alone, so ray must not be imported before the study"
+        raise InputError(rule, f"a ray that listens at {where}", "import it later, or call ray.init before the study")
     if not _has_token():
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)  # of this process and those it starts
     # Sockets and logs, which Ray would leave in a folder that every user can write to. Their paths must be short.
@@ -80,10 +84,6 @@ def _start(stack: ExitStack) -> None:
         _node_ip_address=_LOOPBACK,
         _temp_dir=folder.name,
     )
-    where = ray.get_runtime_context().gcs_address
-    if not is_loopback(where):
-        rule = "a Ray of normlab's own must listen on this machine alone, so Ray must not be imported before"
-        raise InputError(rule, f"one at {where}", "import ray after the study, or start Ray yourself before it")
 
 
 def _join(address: str) -> None:
