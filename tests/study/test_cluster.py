@@ -19,7 +19,7 @@ import polars as pl
 import psutil
 import pytest
 
-from normlab import InputError, compare, terminal
+from normlab import InputError, Result, compare, terminal
 from normlab.study import execute, laboratory
 from normlab.study.cluster import session
 from normlab.study.cluster.driver import AHEAD, MOST_LOSSES, RayEngine
@@ -61,7 +61,8 @@ def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _make_chunks_small(patched: pytest.MonkeyPatch) -> None:
-    patched.setattr(execute, "first_batch_example", lambda *_: None)  # nothing of it is looked at here
+    patched.setattr(execute, "first_batch_example", lambda *_: None)  # nothing of it or of the page is looked at here
+    patched.setattr(Result, "report", lambda self: None)
     patched.setattr(laboratory, "MOST_CHUNK_RUNS", CELLS)
     patched.setattr(laboratory, "FEWEST_CHUNK_RUNS", CELLS)
 
@@ -189,7 +190,7 @@ def test_a_chunk_delivered_twice_is_recorded_once(whole: Path, tmp_path: Path, m
     def twice(*_: Any) -> Iterator[Any]:
         yield _Twice
 
-    monkeypatch.setattr("normlab.compare.running_engine", twice)
+    monkeypatch.setattr(sys.modules["normlab.compare"], "running_engine", twice)
     assert command("run", *STUDY, "--out", tmp_path / "out").status == 0
     _assert_same(tmp_path / "out", whole)
     receipts = _receipts(tmp_path / "out")
@@ -276,7 +277,7 @@ def _run_with(monkeypatch: pytest.MonkeyPatch, make: Callable[[Work], Engine], *
     def running(*_: Any) -> Iterator[Any]:
         yield make
 
-    monkeypatch.setattr("normlab.compare.running_engine", running)
+    monkeypatch.setattr(sys.modules["normlab.compare"], "running_engine", running)
     return compare(**{**SMALL, **settings})
 
 

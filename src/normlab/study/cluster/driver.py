@@ -37,7 +37,7 @@ class RayEngine:
 
         self.work = work
         self._needs = _needs(work)
-        self._slots()
+        self._require_room()
         about, arrays = packed_dataset(work.dataset)
         engine = engine_record(work.laboratory)
         setting = {
@@ -152,19 +152,31 @@ class RayEngine:
             self.work.told(chunk, arm, epoch)
 
     def _slots(self) -> int:
-        """Return how many chunks the cluster can train at once, at this moment."""
-        import ray
+        """Return how many chunks the cluster can train at once, at this moment; it may be short of all its machines."""
+        kind, needed = self._scarce()
+        return max(1, sum(number // needed for number in _resources(kind)))
 
-        kind, needed = ("GPU", self._needs["num_gpus"]) if self._needs["num_gpus"] else ("CPU", self._needs["num_cpus"])
-        there = [int(node["Resources"].get(kind, 0)) for node in ray.nodes() if node["Alive"]]
-        slots = sum(number // needed for number in there)
-        if not slots and not self._under_way:
+    def _require_room(self) -> None:
+        kind, needed = self._scarce()
+        most = max(_resources(kind), default=0)
+        if most < needed:
             raise InputError(
                 f"a machine of the cluster must have a {kind} for each device that this process trains on",
-                f"{max(there, default=0)} where {needed} are needed",
+                f"{most} where {needed} are needed",
                 "begin the study where there are no more, for example under taskset",
             )
-        return max(1, slots)
+
+    def _scarce(self) -> tuple[str, int]:
+        """Return the resource that a worker takes one of for each device, and how many those are."""
+        kind = "GPU" if self._needs["num_gpus"] else "CPU"
+        return kind, self.work.laboratory.num_devices
+
+
+def _resources(kind: str) -> list[int]:
+    """Return how many of a resource each machine of the cluster has."""
+    import ray
+
+    return [int(node["Resources"].get(kind, 0)) for node in ray.nodes() if node["Alive"]]
 
 
 def _platform() -> str:
