@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import polars as pl
 import psutil
@@ -422,6 +424,7 @@ def test_a_cluster_that_others_can_reach_without_a_token_is_warned_of(
     address: str, mode: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     joined = []
+    monkeypatch.setattr(session.socket, "create_connection", mock.Mock())
     monkeypatch.setattr(ray, "init", lambda where, **_: joined.append(where))
     monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
     if mode is not None:
@@ -435,13 +438,17 @@ def test_a_cluster_that_others_can_reach_without_a_token_is_warned_of(
     assert all(f"the Ray cluster at {address} takes no token" in message for message in warned)
 
 
-def test_a_cluster_that_is_not_there_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: Any, **__: Any) -> None:
-        raise ConnectionError("no\nanswer")
-
-    monkeypatch.setattr(ray, "init", fail)
-    with pytest.raises(InputError, match=r"must be that of a Ray cluster.*got 10\.0\.0\.5:6379 \(no answer\); check"):
+def test_a_cluster_that_refuses_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session.socket, "create_connection", mock.Mock())
+    monkeypatch.setattr(ray, "init", mock.Mock(side_effect=ConnectionError("no\ntoken")))
+    with pytest.raises(InputError, match=r"must be that of a Ray cluster.*got 10\.0\.0\.5:6379 \(no token\); check"):
         session._join("10.0.0.5:6379")
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "127.0.0.1", "127.0.0.1:http", "somewhere.invalid:6379"])
+def test_a_cluster_that_is_not_there_is_one_line_at_once(address: str) -> None:
+    with pytest.raises(InputError, match=rf"must be that of a Ray cluster.*got {re.escape(address)} \(.*\); check"):
+        session._join(address)
 
 
 STUDIES: dict[str, dict[str, Any]] = {

@@ -6,6 +6,7 @@ import ipaddress
 import logging
 import os
 import secrets
+import socket
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -20,6 +21,8 @@ _QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"}
 # Without it Ray replaces 127.0.0.1 by the machine's address, and its servers listen on every interface.
 _ALONE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 _LOOPBACK = "127.0.0.1"
+# Ray itself tries for minutes.
+_ANSWER_SECONDS = 10
 
 
 @contextmanager
@@ -52,7 +55,7 @@ def ray_session(address: str | None) -> Iterator[None]:
 
 def is_loopback(address: str) -> bool:
     """Return whether HOST:PORT, with or without ray://, is this machine under a name that no other can reach."""
-    host = address.removeprefix("ray://").rpartition(":")[0].strip("[]")
+    host = _host_and_port(address)[0]
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -90,8 +93,11 @@ def _join(address: str) -> None:
     import ray
 
     try:
+        if address != "auto":
+            host, port = _host_and_port(address)
+            socket.create_connection((host, int(port)), _ANSWER_SECONDS).close()
         ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         received = f"{address} ({' '.join(str(error).split())[:200]})"
         rule = "--address must be that of a Ray cluster which this machine is part of"
         action = "check the address, and RAY_AUTH_MODE and the token where the cluster asks for one"
@@ -104,6 +110,11 @@ def _join(address: str) -> None:
             EngineWarning,
             stacklevel=2,
         )
+
+
+def _host_and_port(address: str) -> tuple[str, str]:
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    return host.strip("[]"), port
 
 
 def _has_token() -> bool:
