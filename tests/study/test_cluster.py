@@ -30,7 +30,7 @@ from normlab.study.design import make_study
 from normlab.study.engine import Engine, EngineWarning, Work
 from normlab.study.limits import Limits
 from normlab.study.local import LocalEngine
-from normlab.study.progress import Progress
+from normlab.study.progress import Interrupted, Progress, StoppedError
 from tests.command import Ended, command
 
 with session._environment({**session._QUIET, **session._ALONE}):  # as a command imports it
@@ -132,6 +132,17 @@ def _asked(process: psutil.Process, what: str, *arguments: str) -> Any:
         return []
 
 
+def _ended(running: Callable[[], list[psutil.Process]]) -> bool:
+    """Wait for processes to end, for a while."""
+    deadline = time.monotonic() + 30
+    while running() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return not running()
+
+
+SMALL: dict[str, Any] = {"data": "wine", "network": {"widths": [8]}, "epochs": 1, "rates": 0.1, "seeds": 6}
+
+
 @pytest.mark.usefixtures("_session")
 def test_a_killed_worker_is_made_up_for_and_the_numbers_are_the_local_ones(
     whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -169,12 +180,29 @@ def test_a_study_goes_on_with_the_other_engine_and_is_ahead_by_few_chunks(
     assert ended.err.startswith("normlab: interrupted: 12 of 26 runs are complete")
     assert list(_receipts(out)) == ["report-00000", "report-00003"]
     assert given_out == [3 * n for n in range(1, 2 + AHEAD)]  # of four; one worker at a time
-    deadline = time.monotonic() + 30
-    while _workers() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert _workers() == []
     assert command("run", *STUDY, "--out", out).status == 0
     _assert_same(out, whole)
+
+
+@pytest.mark.usefixtures("_session")
+def test_epochs_are_told_of_while_a_chunk_trains_and_ctrl_c_stops_its_worker(tmp_path: Path) -> None:
+    seen: list[tuple[int, int, int]] = []
+
+    def watch(now: Progress) -> None:
+        seen.append((now.runs_done, now.epoch, len(_workers())))
+        raise KeyboardInterrupt
+
+    with pytest.raises(Interrupted):
+        compare(**{**SMALL, "epochs": 200_000}, engine="ray", out=tmp_path / "out", watch=watch)
+    assert seen == [(0, 1, 1)]
+    assert _ended(_workers)
+
+
+@pytest.mark.usefixtures("_session")
+def test_a_study_stops_when_its_time_is_up(tmp_path: Path) -> None:
+    with pytest.raises(StoppedError, match="0 of 12 runs are complete"):
+        compare(**SMALL, engine="ray", max_hours=1e-9, out=tmp_path / "out")
+    assert _ended(_workers)
 
 
 class _Twice(LocalEngine):
@@ -232,10 +260,6 @@ def _command_of_its_own(how: str, *arguments: str | Path) -> Iterator[subprocess
             process.kill()
 
 
-def _gone(processes: list[psutil.Process]) -> bool:
-    return not psutil.wait_procs(processes, timeout=30)[1]
-
-
 @pytest.mark.usefixtures("_session")
 def test_a_killed_driver_loses_the_chunk_under_way_alone(whole: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
@@ -268,10 +292,7 @@ def test_a_ray_of_our_own_listens_here_alone_and_ends_with_ctrl_c(tmp_path: Path
     assert err.splitlines()[-1].startswith("normlab: interrupted: 0 of 26 runs are complete")
     assert "Traceback" not in err
     assert out == ""
-    assert _gone(started)
-
-
-SMALL: dict[str, Any] = {"data": "wine", "network": {"widths": [8]}, "epochs": 1, "rates": 0.1, "seeds": 6}
+    assert _ended(lambda: [each for each in started if each.is_running()])
 
 
 def _run_with(monkeypatch: pytest.MonkeyPatch, make: Callable[[Work], Engine], **settings: Any) -> Any:
