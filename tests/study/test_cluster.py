@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -258,6 +259,8 @@ def _command_of_its_own(how: str, *arguments: str | Path) -> Iterator[subprocess
             yield process
         finally:
             process.kill()
+            for left in Path("/tmp").glob(f"normlab-{process.pid}-*"):
+                shutil.rmtree(left, ignore_errors=True)
 
 
 @pytest.mark.usefixtures("_session")

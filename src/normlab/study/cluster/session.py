@@ -75,7 +75,7 @@ def _start(stack: ExitStack) -> None:
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)  # of this process and those it starts
     # Sockets and logs, which Ray would leave in a folder that every user can write to. Their paths must be short.
     root = "/tmp" if os.name == "posix" else None
-    folder = tempfile.TemporaryDirectory(prefix="normlab-", dir=root, ignore_cleanup_errors=True)
+    folder = tempfile.TemporaryDirectory(prefix=f"normlab-{os.getpid()}-", dir=root, ignore_cleanup_errors=True)
     stack.callback(folder.cleanup)
     stack.callback(ray.shutdown)  # again, for callbacks run last first: Ray ends before its folder goes
     ray.init(
