@@ -1,10 +1,10 @@
-# The doors: demo, test, bench. Each first installs what it needs.
+# The doors: demo, test, torture, bench. Each first installs what it needs.
 PYTHON ?= python3
 BIN := .venv/bin
 RIVALS := .venv-rivals/bin
 INSTALL := -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test bench clean
+.PHONY: demo test torture bench clean
 
 demo: .venv/installed
 	rm -rf runs/demo
@@ -15,6 +15,10 @@ test: .venv/installed-test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
+
+# All tests, the long ones too, on programs compiled as users get them.
+torture: .venv/installed-test
+	NORMLAB_TORTURE=1 $(BIN)/python -m pytest -m "torture or not torture"
 
 # The rivals, Keras on TensorFlow and PyTorch, have an environment of their own.
 bench: .venv/installed .venv-rivals/installed

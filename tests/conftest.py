@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.command import Finished, command
+from tests.compiler import flags
 
 os.environ["KERAS_BACKEND"] = "jax"
+os.environ["XLA_FLAGS"] = flags()
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

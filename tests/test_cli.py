@@ -14,7 +14,7 @@ import pytest
 
 from normlab.replicate import notebook
 from normlab.report.words import sentence
-from normlab.study import execute
+from normlab.study import stages
 from normlab.terminal import answers
 from normlab.version import __version__
 from tests.command import Finished, command, refused
@@ -52,7 +52,7 @@ def test_a_complete_study_is_shown_again_without_training(
     def never(*_: object) -> None:
         raise AssertionError("a complete study was trained again")
 
-    monkeypatch.setattr(execute, "set_up", never)
+    monkeypatch.setattr(stages, "set_up", never)
     monkeypatch.setenv("COLUMNS", str(width))
     before = _records(finished.folder)
     ended = command("run", *finished.options, "--out", finished.folder)

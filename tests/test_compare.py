@@ -96,17 +96,17 @@ def test_charts_and_pages_are_made_where_asked(finished: Finished, tmp_path: Pat
 
 
 def test_a_folder_without_a_study_has_no_result(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"got .* without study\.json"):
+    with pytest.raises(InputError, match=r"got .* without manifest\.json"):
         Result(tmp_path)
 
 
 def test_the_same_call_reads_the_finished_study(result: Result, monkeypatch: pytest.MonkeyPatch) -> None:
-    from normlab.study import execute
+    from normlab.study import stages
 
     def never(*_: object) -> None:
         raise AssertionError("a complete study was trained again")
 
-    monkeypatch.setattr(execute, "set_up", never)
+    monkeypatch.setattr(stages, "set_up", never)
     again = compare((X, Y), network, out=result.folder, **SETTINGS)
     assert again.runs.equals(result.runs)
 
@@ -133,12 +133,11 @@ def test_lost_records_are_made_again_from_the_parts(result: Result, tmp_path: Pa
     folder = tmp_path / "copy"
     shutil.copytree(result.folder, folder)
     (folder / "runs.parquet").unlink()
-    (folder / "parts" / "report-0000.runs.parquet").touch()
     again = compare((X, Y), network, out=folder, **SETTINGS)
     assert again.runs.equals(result.runs)
     (folder / "summary.json").write_text("{")
-    with pytest.raises(InputError, match=r"records in --out must be readable, got .*summary\.json"):
-        compare((X, Y), network, out=folder, **SETTINGS)
+    again = compare((X, Y), network, out=folder, **SETTINGS)
+    assert again.runs.equals(result.runs)
 
 
 def _with_nan(x: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ from normlab.train.loop import RunState, Totals, Trainer, evaluate, train_batch
 from normlab.train.objective import objective_for
 from normlab.train.optimizers import OPTIMIZERS, initial_state
 from normlab.train.order import epoch_order
-from tests.models.learning import MOMENTUM, UNOPTIMIZED
+from tests.models.learning import MOMENTUM
 
 BATCH_SIZE = 32
 NUM_TRAIN = 12 * BATCH_SIZE
@@ -38,7 +38,7 @@ class Classroom:
         self.values = InitialValues()
 
     def trained(self, built: Blueprint, rate: float, epochs: int) -> Trained:
-        """Train one run with Adam, step by step as convolutions do on a CPU, and return what came of it."""
+        """Train one run with Adam, step by step, and return what came of it."""
         model, train = built.model, self.digits.train
         optimizer = OPTIMIZERS["adam"].build()
         optimizer.build(model.trainable_variables)
@@ -56,11 +56,11 @@ class Classroom:
 
         orders = [epoch_order(0, epoch, NUM_TRAIN).reshape(-1, BATCH_SIZE) for epoch in range(epochs)]
         state, images = start, (jax.numpy.asarray(train.x), jax.numpy.asarray(train.y))
-        program = jax.jit(step).lower(state, *images, orders[0][0]).compile(UNOPTIMIZED)
+        program = jax.jit(step)
         for chosen in np.concatenate(orders):
             state = program(state, *images, chosen)
         test = (self.digits.validation.x, self.digits.validation.y)
-        judge = jax.jit(lambda *of: evaluate(trainer, *of)).lower(state, *test).compile(UNOPTIMIZED)
+        judge = jax.jit(lambda *of: evaluate(trainer, *of))
         finite = all(np.isfinite(np.asarray(leaf)).all() for leaf in jax.tree.leaves(state))
         return Trained(float(judge(state, *test).hits), finite)
 

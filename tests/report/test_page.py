@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-import json
+import os
 import re
 import subprocess
 import sys
@@ -16,6 +16,7 @@ import pytest
 from normlab.errors import InputError
 from normlab.report.page import NAMES, render_page, write_page
 from normlab.report.records import Records
+from tests.report.saving import save
 
 VOID = {"meta", "br", "hr", "img", "link", "input", "wbr", "col"}
 HOSTILE = '<script>alert("1")</script>&'
@@ -59,6 +60,12 @@ def read(page: str) -> Reader:
 @pytest.fixture(scope="module")
 def tuned_page(tuned: Records) -> str:
     return render_page(tuned)
+
+
+@pytest.fixture
+def _blank_panels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the panels of all figures blank: to draw them is most of the work, and the test reads only text."""
+    monkeypatch.setattr("normlab.report.picture.svg", lambda chart, prefix: "<svg></svg>")
 
 
 CASES = {
@@ -138,6 +145,7 @@ def test_text_from_data_and_user_is_escaped(make_records) -> None:
     assert "&lt;script&gt;" in page
 
 
+@pytest.mark.usefixtures("tuned_page", "_blank_panels")
 def test_the_answer_is_the_primary_comparison(make_records, tuned_page: str) -> None:
     better, worse = tuned_page, render_page(make_records(gain=-0.03))
     pattern = r'<p class="answer"><span class="badge (\w+)">.*?</span> (.*?)</p>'
@@ -149,12 +157,14 @@ def test_the_answer_is_the_primary_comparison(make_records, tuned_page: str) -> 
     assert "points lower than none" in found[2]
 
 
+@pytest.mark.usefixtures("tuned_page", "_blank_panels")
 def test_every_arm_gets_its_answer(make_records) -> None:
     page = render_page(make_records(arms=("none", "batch", "layer")))
     answers = re.findall(r'<p class="answer"><span class="badge (\w+)">.*?</span> (\w+) reaches', page)
     assert answers == [("better", "batch"), ("better", "layer")]
 
 
+@pytest.mark.usefixtures("tuned_page", "_blank_panels")
 def test_a_rate_at_the_edge_is_warned_of(tuned: Records, tuned_page: str) -> None:
     summary = copy.deepcopy(tuned.summary)
     assert "edge of the grid" not in tuned_page
@@ -163,6 +173,7 @@ def test_a_rate_at_the_edge_is_warned_of(tuned: Records, tuned_page: str) -> Non
     assert page.count("edge of the grid for batch (0.1)") == 2
 
 
+@pytest.mark.usefixtures("tuned_page", "_blank_panels")
 def test_arms_that_differ_in_more_than_the_norm_are_warned_of(tuned: Records, tuned_page: str) -> None:
     study = copy.deepcopy(tuned.study)
     assert "put down to the norm alone" not in tuned_page
@@ -171,6 +182,7 @@ def test_arms_that_differ_in_more_than_the_norm_are_warned_of(tuned: Records, tu
     assert "batch differs from none not only in its norm but also in activation and input norm" in page
 
 
+@pytest.mark.usefixtures("tuned_page", "_blank_panels")
 def test_broken_pairs_are_told(tuned: Records, tuned_page: str) -> None:
     summary = copy.deepcopy(tuned.summary)
     summary["pairing"]["orders_equal"] = False
@@ -178,6 +190,7 @@ def test_broken_pairs_are_told(tuned: Records, tuned_page: str) -> None:
     assert "NOT all equal" not in tuned_page
 
 
+@pytest.mark.usefixtures("tuned_page", "_blank_panels")
 def test_diverged_runs_are_counted(make_records, tuned_page: str) -> None:
     page = render_page(make_records(rates=(0.1,), diverging=[("none", 0.1)]))
     assert "Diverged: 4 of 8 runs of none." in page
@@ -192,6 +205,7 @@ def test_final_scores_are_means_and_deviations(tuned: Records, tuned_page: str) 
     assert f"{1000 * row['seconds_per_epoch']:.0f}" in table
 
 
+@pytest.mark.usefixtures("tuned_page", "_blank_panels")
 def test_the_explanation_has_its_place(tuned: Records, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         "normlab.report.explanation.explanation",
@@ -203,6 +217,7 @@ def test_the_explanation_has_its_place(tuned: Records, monkeypatch: pytest.Monke
     assert "By hand" in page
 
 
+@pytest.mark.usefixtures("tuned_page", "_blank_panels")
 def test_a_page_is_written_whole_or_not_at_all(tuned: Records, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "report.html"
     path.write_text("before")
@@ -210,27 +225,24 @@ def test_a_page_is_written_whole_or_not_at_all(tuned: Records, tmp_path: Path, m
     page = path.read_text(encoding="utf-8")
     assert page.startswith("<!DOCTYPE html>")
 
-    def full(self: Path, text: str, encoding: str) -> None:
-        self.write_bytes(text[:100].encode())
+    def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(InputError, match="No space left"):
         write_page(tuned, path)
     assert path.read_text(encoding="utf-8") == page
     assert [file.name for file in tmp_path.iterdir()] == ["report.html"]
 
 
+@pytest.mark.usefixtures("tuned_page", "_blank_panels")
 def test_an_absent_folder_is_one_clear_line(tuned: Records, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="the report must be writable"):
         write_page(tuned, tmp_path / "absent" / "report.html")
 
 
 def test_neither_jax_nor_keras_is_imported(tuned: Records, tmp_path: Path) -> None:
-    (tmp_path / "study.json").write_text(json.dumps(tuned.study))
-    (tmp_path / "summary.json").write_text(json.dumps(tuned.summary))
-    tuned.epochs.write_parquet(tmp_path / "epochs.parquet")
-    tuned.runs.write_parquet(tmp_path / "runs.parquet")
+    save(tuned, tmp_path)
     program = (
         "import sys\nfrom pathlib import Path\nfrom normlab.report.page import write_page\n"
         "from normlab.report.records import read_records\n"

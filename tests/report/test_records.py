@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from normlab.errors import InputError
 from normlab.report.records import FILES, Records, read_records, shown_comparisons, shown_rows
+from tests.report.saving import save
 
 
 @pytest.fixture
 def folder(tmp_path: Path, tuned: Records) -> Path:
-    (tmp_path / "study.json").write_text(json.dumps(tuned.study))
-    (tmp_path / "summary.json").write_text(json.dumps(tuned.summary))
-    tuned.epochs.write_parquet(tmp_path / "epochs.parquet")
-    tuned.runs.write_parquet(tmp_path / "runs.parquet")
+    save(tuned, tmp_path)
     return tmp_path
 
 
@@ -29,15 +27,15 @@ def test_reads_what_was_written(folder: Path, tuned: Records) -> None:
     assert records.folder == str(folder)
 
 
-def test_reads_the_example_where_there_is_one(folder: Path) -> None:
-    (folder / "example.json").write_text('{"loss": 2.3}')
-    assert read_records(folder).example == {"loss": 2.3}
+def test_reads_the_example_where_there_is_one(tmp_path: Path, tuned: Records) -> None:
+    save(replace(tuned, example={"loss": 2.3}), tmp_path)
+    assert read_records(tmp_path).example == {"loss": 2.3}
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_missing_file_is_named(folder: Path, name: str) -> None:
     (folder / name).unlink()
-    with pytest.raises(InputError, match=f"without {name}"):
+    with pytest.raises(InputError, match=f"{name} is damaged: it is gone"):
         read_records(folder)
 
 

@@ -15,12 +15,13 @@ import pytest
 
 from normlab import Result, compare
 from normlab.errors import InputError
-from normlab.study import execute
+from normlab.study import execute, local, stages
 from normlab.study.cells import Chunk, run_name
 from normlab.study.design import Study
 from normlab.study.laboratory import Laboratory
 from normlab.study.progress import Interrupted
-from normlab.study.training import EPOCH_SCHEMA, RUN_SCHEMA, ignore_state
+from normlab.study.rows import EPOCH_SCHEMA, RUN_SCHEMA
+from normlab.study.training import ignore_state
 from tests.command import command
 
 CHUNK = 10
@@ -44,6 +45,7 @@ class _Planting:
         chunk: Chunk,
         after_epoch: Callable[[str, int], None],
         observe: Any = ignore_state,
+        *of_checkpoints: Any,
     ) -> tuple[pl.DataFrame, pl.DataFrame]:
         if len(self.chunks) == self.stop_at:
             raise KeyboardInterrupt
@@ -58,11 +60,11 @@ class _Planting:
     def _row(self, chunk: Chunk, arm: str, cell: Any) -> dict[str, Any]:
         seed, rate = cell.seed, cell.rates[arm]
         score = 0.6 + 0.02 * np.random.default_rng([seed, len(arm)]).normal() + self.effect * (arm != "none")
-        named = {"run": run_name(chunk.stage, arm, seed, rate), "stage": chunk.stage, "chunk": chunk.index}
+        named = {"run": run_name(chunk.stage, arm, seed, rate), "stage": chunk.stage, "chunk": chunk.start}
         scores = dict.fromkeys(("accuracy", "val_accuracy", "test_accuracy"), score)
         losses = dict.fromkeys(("loss", "val_loss", "test_loss"), 1 - score)
         rest = {"batch_size": 32, "step": 4, "seconds": 0.1, "diverged": False, "diverged_step": None}
-        hashes = {"initial_hash": str(seed), "order_hash": str(seed)}
+        hashes = {"initial_hash": str(seed), "order_hash": str(seed), "final_hash": str(seed)}
         return (
             {**named, "arm": arm, "seed": seed, "rate": rate, "epoch": 1, "epochs": 1} | scores | losses | rest | hashes
         )
@@ -71,7 +73,7 @@ class _Planting:
 SCHEMAS = (EPOCH_SCHEMA, RUN_SCHEMA)
 
 
-def _no_programs(study: Study, dataset: Any, plans: Mapping[str, Any], recorded: Any = None) -> Laboratory:
+def _no_programs(study: Study, dataset: Any, plans: Mapping[str, Any], *of_engine: Any) -> Laboratory:
     trainer = SimpleNamespace(objective=SimpleNamespace(uninformed_loss=1.1))
     populations: Any = {
         arm: SimpleNamespace(plan=plan, trainer=trainer, compile_seconds=0.0) for arm, plan in plans.items()
@@ -82,11 +84,11 @@ def _no_programs(study: Study, dataset: Any, plans: Mapping[str, Any], recorded:
 @pytest.fixture
 def plant(monkeypatch: pytest.MonkeyPatch) -> Callable[..., _Planting]:
     monkeypatch.setattr(execute, "first_batch_example", lambda *_: None)
-    monkeypatch.setattr(execute, "set_up", _no_programs)
+    monkeypatch.setattr(stages, "set_up", _no_programs)
 
     def use(*arguments: Any) -> _Planting:
         planting = _Planting(*arguments)
-        monkeypatch.setattr(execute, "train_chunk", planting)
+        monkeypatch.setattr(local, "train_chunk", planting)
         return planting
 
     return use
@@ -99,7 +101,7 @@ def _stopping(folder: Path) -> dict[str, Any]:
 def test_a_clear_effect_stops_the_study_at_the_first_look(plant: Callable[..., _Planting], tmp_path: Path) -> None:
     planting = plant(EFFECT["clear"])
     result = compare(**SETTINGS, out=tmp_path / "out")
-    assert planting.chunks == ["report-0000"]
+    assert planting.chunks == ["report-00000"]
     summary = result.records.summary
     assert summary["stopping"]["reason"] == "The comparison is decided after 10 pairs."
     assert summary["rates"]["report_seeds"] == summary["pairing"]["seeds"] == list(range(10))
@@ -111,7 +113,7 @@ def test_a_clear_effect_stops_the_study_at_the_first_look(plant: Callable[..., _
     for said in ("10 paired seeds", "at most 40 were allowed", "exploratory", "decided or 40 were spent"):
         assert said in page
     again = compare(**SETTINGS, out=tmp_path / "out")  # a complete study is not run again
-    assert (planting.chunks, again.runs.height) == (["report-0000"], 20)
+    assert (planting.chunks, again.runs.height) == (["report-00000"], 20)
     with pytest.raises(InputError, match=r"differs in study\.max_seeds"):
         compare(**{**SETTINGS, "max_seeds": 20}, out=tmp_path / "out")
 
@@ -119,7 +121,7 @@ def test_a_clear_effect_stops_the_study_at_the_first_look(plant: Callable[..., _
 def test_an_effect_that_is_too_small_spends_the_budget(plant: Callable[..., _Planting], tmp_path: Path) -> None:
     planting = plant(EFFECT["small"])
     result = compare(**{**SETTINGS, "max_seeds": 25}, out=tmp_path / "out")
-    assert planting.chunks == ["report-0000", "report-0001", "report-0002"]
+    assert planting.chunks == ["report-00000", "report-00010", "report-00020"]
     stopping = result.records.summary["stopping"]
     assert [look["pairs"] for look in stopping["looks"]] == [10, 20, 25]
     assert stopping["reason"] == "The budget of 25 pairs is spent with 1 of 1 comparisons undecided."
@@ -135,7 +137,7 @@ def test_a_stopped_study_goes_on_with_the_same_looks(plant: Callable[..., _Plant
         compare(**{**SETTINGS, "max_seeds": 25}, out=tmp_path / "stopped")
     planting = plant(EFFECT["small"])
     again = compare(**{**SETTINGS, "max_seeds": 25}, out=tmp_path / "stopped")
-    assert planting.chunks == ["report-0001", "report-0002"]
+    assert planting.chunks == ["report-00010", "report-00020"]
     assert _stopping(tmp_path / "stopped") == _stopping(tmp_path / "whole")
     assert again.runs.equals(whole.runs)
     assert again.records.summary["comparisons"] == whole.records.summary["comparisons"]
@@ -147,7 +149,7 @@ def test_rates_are_tuned_before_the_first_look_and_never_probed(
     planting = plant(EFFECT["clear"])
     empty = pl.DataFrame({"run": []}, schema={"run": pl.String})
     probing = SimpleNamespace(observer=lambda chunk: print, taken=lambda: empty, seconds=0.0, compile_seconds=0.0)
-    monkeypatch.setattr(execute, "Probing", lambda *_: probing)
+    monkeypatch.setattr(local, "Probing", lambda *_: probing)
     settings = {**SETTINGS, "rates": "tuned", "tuning_seeds": 3, "probes": ["gradients"]}
     ended = compare(**settings, out=tmp_path / "out")
     assert [name.partition("-")[0] for name in planting.chunks] == ["tuning"] * 3 + ["report"]
@@ -189,7 +191,9 @@ def test_a_real_study_that_lost_a_chunk_makes_the_same_again(
 ) -> None:
     monkeypatch.setattr(execute, "first_batch_example", lambda *_: None)
     folder, stopped = trained[0], tmp_path / "stopped"
-    shutil.copytree(folder, stopped, ignore=shutil.ignore_patterns("*.parquet", "summary.json", "report.html"))
+    made_again = ("parts", "manifest.json", "*.parquet", "summary.json", "report.html")
+    shutil.copytree(folder, stopped, ignore=shutil.ignore_patterns(*made_again))
+    (stopped / "parts").mkdir()
     last = max(path.name.partition(".")[0] for path in (folder / "parts").iterdir())
     for path in (folder / "parts").iterdir():
         if not path.name.startswith(last):

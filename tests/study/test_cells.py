@@ -42,7 +42,14 @@ def test_chunks_hold_every_cell_once_in_order(num_cells: int, size: int) -> None
     assert [cell for chunk in cut for cell in chunk.cells] == cells
     assert all(0 < len(chunk.cells) <= size for chunk in cut)
     assert len({chunk.name for chunk in cut}) == len(cut)
-    assert [chunk.index for chunk in cut] == list(range(len(cut)))
+    assert [chunk.start for chunk in cut] == list(range(0, num_cells, size))
+
+
+def test_chunks_on_record_stay_as_they_are() -> None:
+    cells = [Cell(seed, {"none": 0.1}) for seed in range(20)]
+    cut = chunks("report", cells, 4, {0: 8, 13: 2})
+    assert [(chunk.start, len(chunk.cells)) for chunk in cut] == [(0, 8), (8, 4), (12, 1), (13, 2), (15, 4), (19, 1)]
+    assert [cell for chunk in cut for cell in chunk.cells] == cells
 
 
 def test_runs_that_differ_have_different_names() -> None:

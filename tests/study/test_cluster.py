@@ -23,7 +23,7 @@ import psutil
 import pytest
 
 from normlab import InputError, Result, compare, terminal
-from normlab.study import execute, laboratory
+from normlab.study import execute, sizing
 from normlab.study.cluster import session
 from normlab.study.cluster.driver import AHEAD, MOST_LOSSES, RayEngine
 from normlab.study.cluster.parcels import packed_study, unpacked_study
@@ -66,8 +66,8 @@ def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 def _make_chunks_small(patched: pytest.MonkeyPatch) -> None:
     patched.setattr(execute, "first_batch_example", lambda *_: None)  # nothing of it or of the page is looked at here
     patched.setattr(Result, "report", lambda self: None)
-    patched.setattr(laboratory, "MOST_CHUNK_RUNS", CELLS)
-    patched.setattr(laboratory, "FEWEST_CHUNK_RUNS", CELLS)
+    patched.setattr(sizing, "MOST_CHUNK_RUNS", CELLS)
+    patched.setattr(sizing, "FEWEST_CHUNK_RUNS", CELLS)
 
 
 @pytest.fixture(scope="module")
@@ -232,9 +232,9 @@ def test_a_chunk_delivered_twice_is_recorded_once(whole: Path, tmp_path: Path, m
 # A command with the devices and the chunks of this process, so that its studies are those of this process.
 SCRIPT = """
 import os, signal, sys
-from normlab.study import execute, laboratory
+from normlab.study import execute, sizing
 from normlab.train import devices
-laboratory.MOST_CHUNK_RUNS = laboratory.FEWEST_CHUNK_RUNS = 3
+sizing.MOST_CHUNK_RUNS = sizing.FEWEST_CHUNK_RUNS = 3
 execute.first_batch_example = lambda *_: None
 devices.num_cores = lambda: 3
 if sys.argv.pop(1) == "killed":
@@ -309,8 +309,8 @@ def _run_with(monkeypatch: pytest.MonkeyPatch, make: Callable[[Work], Engine], *
 
 @pytest.mark.usefixtures("_session")
 def test_a_chunk_too_large_for_a_worker_is_halved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(laboratory, "MOST_CHUNK_RUNS", 2 * CELLS)
-    monkeypatch.setattr(laboratory, "FEWEST_CHUNK_RUNS", 2 * CELLS)
+    monkeypatch.setattr(sizing, "MOST_CHUNK_RUNS", 2 * CELLS)
+    monkeypatch.setattr(sizing, "FEWEST_CHUNK_RUNS", 2 * CELLS)
     made: list[RayEngine] = []
 
     def make(work: Work) -> Engine:

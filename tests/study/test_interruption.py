@@ -15,19 +15,20 @@ import polars as pl
 import pytest
 
 from normlab import terminal
-from normlab.study import execute, laboratory
+from normlab.study import execute, sizing
 from normlab.study.progress import Progress
 from tests.command import command
 
 # With three runs a chunk, on three devices: chunks of seeds 0-2, 3-5 and 6.
+GO_ON = "run the same again with the same --out to go on"
 OPTIONS = ("--data", "wine", "--widths", "8", "--epochs", "2", "--rates", "0.1", "--seeds", "7")
 
 
 @pytest.fixture(autouse=True)
 def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(execute, "first_batch_example", lambda *_: None)  # nothing of it is looked at here
-    monkeypatch.setattr(laboratory, "MOST_CHUNK_RUNS", 3)
-    monkeypatch.setattr(laboratory, "FEWEST_CHUNK_RUNS", 3)
+    monkeypatch.setattr(sizing, "MOST_CHUNK_RUNS", 3)
+    monkeypatch.setattr(sizing, "FEWEST_CHUNK_RUNS", 3)
 
 
 def _interrupt(monkeypatch: pytest.MonkeyPatch, runs_done: int) -> None:
@@ -57,9 +58,9 @@ def test_an_interrupted_study_goes_on_to_the_same_numbers(tmp_path: Path, monkey
         ended = command("run", *OPTIONS, "--out", stopped)
     assert ended.status == 130
     assert ended.out == ""
-    assert ended.err == "normlab: interrupted: 6 of 14 runs are complete\n"
+    assert ended.err == f"normlab: interrupted: 6 of 14 runs are complete; {GO_ON}\n"
     names = {path.name for path in stopped.iterdir()}
-    assert names == {"study.json", "engine.json", "epochs.parquet", "runs.parquet", "parts"}
+    assert names == {".lock", "study.json", "engine.json", "manifest.json", "epochs.parquet", "runs.parquet", "parts"}
     assert sorted(set(_frame(stopped, "runs.parquet")["seed"])) == [0, 1, 2]
     assert len(_frame(stopped, "epochs.parquet")) == 2 * 6
     parts = {path.name: path.read_bytes() for path in (stopped / "parts").iterdir()}
@@ -78,8 +79,8 @@ def test_an_interrupted_study_goes_on_to_the_same_numbers(tmp_path: Path, monkey
 def test_before_the_first_chunk_nothing_is_complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _interrupt(monkeypatch, runs_done=0)
     ended = command("run", *OPTIONS, "--out", tmp_path / "new")
-    assert (ended.status, ended.err) == (130, "normlab: interrupted: 0 of 14 runs are complete\n")
-    assert {path.name for path in (tmp_path / "new").iterdir()} == {"study.json", "engine.json"}
+    assert (ended.status, ended.err) == (130, f"normlab: interrupted: 0 of 14 runs are complete; {GO_ON}\n")
+    assert {path.name for path in (tmp_path / "new").iterdir()} == {".lock", "study.json", "engine.json"}
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGINT to send")
@@ -94,6 +95,6 @@ def test_a_real_ctrl_c_ends_in_one_line_and_status_130(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
-    assert err.splitlines()[-1] == "normlab: interrupted: 0 of 4 runs are complete"
+    assert err.splitlines()[-1] == f"normlab: interrupted: 0 of 4 runs are complete; {GO_ON}"
     assert "Traceback" not in err
     assert out == ""

@@ -12,10 +12,11 @@ from normlab.data import Dataset, Part
 from normlab.errors import InputError
 from normlab.models import mlp
 from normlab.norms import NORMS
-from normlab.study import laboratory
+from normlab.study import sizing
 from normlab.study.cells import chunks, report_cells, tuning_cells
 from normlab.study.design import Study, make_study
-from normlab.study.laboratory import MOST_CHUNK_RUNS, chunk_size, fitting
+from normlab.study.laboratory import fitting
+from normlab.study.sizing import MOST_CHUNK_RUNS, chunk_size
 from normlab.train.blueprint import Blueprint, blueprint
 
 PART = Part(np.zeros((9, 4), np.float32), np.zeros(9, np.int32))
@@ -37,7 +38,7 @@ def _idle(study: Study, size: int) -> int:
 @pytest.mark.parametrize("rates", ["tuned", 0.1])
 def test_chunks_fill_the_devices_and_stay_small(plan: Blueprint, num_devices: int, seeds: int, rates: Any) -> None:
     study = make_study({"seeds": seeds, "rates": rates})
-    size = chunk_size(study, [plan], num_devices)
+    size = chunk_size(study, {"batch": plan}, num_devices)
     assert size % num_devices == 0
     assert num_devices <= size <= max(MOST_CHUNK_RUNS, num_devices)
     # No multiple of the devices from the fewest upward leaves fewer places idle.
@@ -51,22 +52,22 @@ def test_chunks_fill_the_devices_and_stay_small(plan: Blueprint, num_devices: in
 )
 def test_an_auto_study_can_stop_after_its_first_look(plan: Blueprint, num_devices: int, rates: Any, size: int) -> None:
     study = make_study({"seeds": "auto", "max_seeds": 60, "rates": rates})
-    assert chunk_size(study, [plan], num_devices) == size
+    assert chunk_size(study, {"batch": plan}, num_devices) == size
 
 
 def test_a_network_that_fills_the_memory_trains_a_run_per_device(
     plan: Blueprint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(laboratory, "CHUNK_BYTES", 1)
-    assert chunk_size(make_study({}), [plan], 3) == 3
+    monkeypatch.setattr(sizing, "CHUNK_BYTES", 1)
+    assert chunk_size(make_study({}), {"batch": plan}, 3) == 3
 
 
 def test_adam_keeps_two_moments_per_value(plan: Blueprint, monkeypatch: pytest.MonkeyPatch) -> None:
     bytes_per_value = {"sgd": 8, "momentum": 12, "adam": 16, "adamw": 16}
     num_values = sum(int(np.prod(v.shape)) for v in plan.model.variables)
     for optimizer, size in bytes_per_value.items():
-        monkeypatch.setattr(laboratory, "CHUNK_BYTES", 20 * size * num_values)
-        assert chunk_size(make_study({"optimizer": optimizer, "seeds": 260, "rates": 0.1}), [plan], 1) == 20
+        monkeypatch.setattr(sizing, "CHUNK_BYTES", 20 * size * num_values)
+        assert chunk_size(make_study({"optimizer": optimizer, "seeds": 260, "rates": 0.1}), {"batch": plan}, 1) == 20
 
 
 def _two_inputs() -> keras.Model:

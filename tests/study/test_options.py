@@ -12,7 +12,7 @@ import pytest
 
 from normlab import Result, compare
 from normlab.data import load
-from normlab.study import execute, laboratory
+from normlab.study import execute, sizing
 
 OPTIONS = {"schedule": "cosine", "warmup": 0.5, "label_smoothing": 0.1, "augment": "flip-crop"}
 SETTINGS: dict[str, Any] = {
@@ -42,8 +42,8 @@ def result(data: tuple[np.ndarray, np.ndarray], tmp_path_factory: pytest.TempPat
 def _small(patched: pytest.MonkeyPatch) -> None:
     """Chunks of three runs on three devices; nothing of the worked example is looked at."""
     patched.setattr(execute, "first_batch_example", lambda *_: None)
-    patched.setattr(laboratory, "MOST_CHUNK_RUNS", 3)
-    patched.setattr(laboratory, "FEWEST_CHUNK_RUNS", 3)
+    patched.setattr(sizing, "MOST_CHUNK_RUNS", 3)
+    patched.setattr(sizing, "FEWEST_CHUNK_RUNS", 3)
 
 
 def test_the_records_say_how_training_went(result: Result) -> None:
@@ -89,6 +89,6 @@ def test_a_resumed_study_sees_the_same_images_at_the_same_rates(
 
 
 def _first_chunk(folder: Path) -> list[Path]:
-    found = [path for path in (folder / "parts").iterdir() if "0000" in path.name]
+    found = [path for path in (folder / "parts").iterdir() if "00000" in path.name]
     assert 0 < len(found) < len(list((folder / "parts").iterdir()))
     return found

@@ -13,7 +13,7 @@ import pytest
 from normlab import Result, compare
 from normlab.data import load
 from normlab.probes import PROBES
-from normlab.study import execute, probing
+from normlab.study import execute, local, probing
 from normlab.study.cells import Chunk
 from normlab.study.design import make_study
 from normlab.study.laboratory import named_model, trainer_of
@@ -37,7 +37,7 @@ class _Keeping(Probing):
     states: States = {}  # noqa: RUF012  # of the one study below
 
     def _observe(self, chunk: Chunk, arm: str, name: str, epoch: int, state: Any) -> None:
-        self.states[chunk.index, arm, epoch] = jax.tree.map(np.asarray, state)
+        self.states[chunk.start, arm, epoch] = jax.tree.map(np.asarray, state)
         super()._observe(chunk, arm, name, epoch, state)
 
 
@@ -45,7 +45,7 @@ class _Keeping(Probing):
 def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(execute, "first_batch_example", lambda *_: None)
-        patched.setattr(execute, "Probing", _Keeping)
+        patched.setattr(local, "Probing", _Keeping)
         return compare(**SETTINGS, out=tmp_path_factory.mktemp("probed") / "out")
 
 
@@ -121,7 +121,7 @@ def test_lost_probes_are_made_again_from_the_parts(result: Result, probes: pl.Da
     (result.folder / "probes.parquet").unlink()
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(execute, "first_batch_example", lambda *_: None)
-        patched.setattr(execute, "train_chunk", None)  # nothing is trained
+        patched.setattr(local, "train_chunk", None)  # nothing is trained
         again = compare(**SETTINGS, out=result.folder)
     assert again.probes is not None
     assert again.probes.equals(probes)

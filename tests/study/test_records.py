@@ -38,6 +38,7 @@ RUN_COLUMNS = {
     "steps_to_target": pl.Float64,
     "initial_hash": pl.String,
     "order_hash": pl.String,
+    "final_hash": pl.String,
 }
 COMPARISON_KEYS = {
     "metric",
@@ -106,8 +107,11 @@ def test_arms_of_a_seed_begin_alike_and_see_one_order(runs: pl.DataFrame) -> Non
         assert by_seed["first"].n_unique() == len(by_seed) == NUM_SEEDS + 1
     num_samples = len(load("digits").train)
     for row in runs.iter_rows(named=True):
-        seen = b"".join(epoch_order(row["seed"], epoch, num_samples).tobytes() for epoch in range(NUM_EPOCHS))
-        assert row["order_hash"] == hashlib.sha256(seen).hexdigest()
+        chain = hashlib.sha256()
+        for epoch in range(NUM_EPOCHS):
+            chain = hashlib.sha256(chain.digest() + epoch_order(row["seed"], epoch, num_samples).tobytes())
+        assert row["order_hash"] == chain.hexdigest()
+    assert runs["final_hash"].n_unique() == len(runs)  # every run ends with weights of its own
 
 
 def test_rates_were_tuned_on_seeds_of_their_own(finished: Finished, runs: pl.DataFrame) -> None:

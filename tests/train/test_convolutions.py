@@ -15,6 +15,7 @@ from normlab.norms import NORMS
 from normlab.train.blueprint import blueprint
 from normlab.train.convolutions import convolves_on_cpu, with_plain_axes
 from normlab.train.layouts import choose_layout
+from tests.models.table import unfilled
 from tests.train.setting import population, small_digits
 
 L = keras.layers
@@ -96,9 +97,9 @@ def test_convolutions_are_found_at_any_depth() -> None:
     for layer in (L.Conv2D(2, 3), L.DepthwiseConv2D(3), L.Conv2DTranspose(2, 3)):
         assert convolves_on_cpu(nested(layer))
     assert not convolves_on_cpu(nested(L.MaxPooling2D()))
-    assert convolves_on_cpu(convnet(NORMS["weight"], (8, 8), 10, widths=(4,)))
-    assert not convolves_on_cpu(mlp(NORMS["none"], (8, 8), 10))
-    assert not convolves_on_cpu(transformer(NORMS["none"], (8, 8), 10))
+    assert convolves_on_cpu(unfilled(convnet, NORMS["weight"], (8, 8), 10, widths=(4,)))
+    assert not convolves_on_cpu(unfilled(mlp, NORMS["none"], (8, 8), 10))
+    assert not convolves_on_cpu(unfilled(transformer, NORMS["none"], (8, 8), 10))
 
 
 def test_runs_with_convolutions_are_mapped_without_a_measurement() -> None:

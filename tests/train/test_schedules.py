@@ -162,6 +162,6 @@ def _plain(trainer: Trainer, state: RunState, x, y, order, num_batches):
         chosen = batches[position]
         return take(carry, x[chosen], y[chosen])
 
-    carry = jax.lax.fori_loop(0, num_batches, one, (state, Totals(jnp.float32(0), jnp.float32(0))))
+    carry = jax.lax.fori_loop(jnp.int32(0), num_batches, one, (state, Totals(jnp.float32(0), jnp.float32(0))))
     chosen = order[whole * size :]
     return take(carry, x[chosen], y[chosen])

@@ -67,11 +67,13 @@ def read_records(folder: Path) -> Records:
 
     folder = Path(folder)
     try:
-        manifest = read_sealed_json(folder / MANIFEST)
-        files = manifest["files"] if manifest["complete"] else {}
+        manifest = read_sealed_json(folder / MANIFEST) if (folder / MANIFEST).exists() else {}
+        files = manifest["files"] if manifest.get("complete") else {}
         missing = [name for name in FILES if name not in files]
         if missing:
-            raise DamagedError(folder, f"without {', '.join(missing)}")
+            received = f"{folder} without {', '.join(missing) if manifest else MANIFEST}"
+            action = "name the folder of a study that has finished, or run the study again with this --out to finish it"
+            raise InputError("a record folder must hold a finished study", received, action)
         tables = {name: read_parquet(folder / name, entry) for name, entry in files.items() if name in TABLES}
         return Records(
             study=read_sealed_json(folder / STUDY),
@@ -83,8 +85,8 @@ def read_records(folder: Path) -> Records:
             probes=tables.get(PROBES),
         )
     except DamagedError as damage:
-        action = "name the folder of a study that has finished, or run the study again with this --out to mend it"
-        raise InputError("a record folder must hold a finished study, whole", str(damage), action) from None
+        action = "run the study again with this --out to mend it"
+        raise InputError("a record folder must be whole", str(damage), action) from None
 
 
 def shown_rows(summary: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -51,21 +51,23 @@ def report_cells(study: Study, chosen: Mapping[str, float] | None) -> list[Cell]
     return [_shared(study, seed, rate) for rate in study.grid for seed in study.report_seeds]
 
 
-def next_chunk(stage: Stage, cells: Sequence[Cell], size: int, start: int, recorded: Mapping[int, int]) -> Chunk:
-    """Return the chunk that begins at a cell: as it was recorded, or else at most `size` cells.
+def chunks(stage: Stage, cells: Sequence[Cell], size: int, recorded: Mapping[int, int] | None = None) -> list[Chunk]:
+    """Cut the cells of a stage into chunks, in order.
 
     Args:
         stage: Of the cells.
-        cells: All cells of the stage.
+        cells: All of the stage.
         size: The most cells of a new chunk.
-        start: Position of the first cell.
-        recorded: Of the chunks on record, by position of their first cell, how many cells they have; a new chunk ends
-            where one of these begins.
+        recorded: Of the chunks on record, by position of their first cell, how many cells they have; these stay.
     """
-    if start in recorded:
-        return Chunk(stage, start, tuple(cells[start : start + recorded[start]]))
-    end = min([start + size, *(other for other in recorded if other > start)])
-    return Chunk(stage, start, tuple(cells[start:end]))
+    known = recorded or {}
+    cut: list[Chunk] = []
+    start = 0
+    while start < len(cells):
+        end = start + known[start] if start in known else min([start + size, *(at for at in known if at > start)])
+        cut.append(Chunk(stage, start, tuple(cells[start:end])))
+        start = end
+    return cut
 
 
 def run_name(stage: str, arm: str, seed: int, rate: float) -> str:

@@ -10,7 +10,7 @@ import polars as pl
 
 from normlab.store.files import writing_to
 from normlab.study import names
-from normlab.study.cells import Cell, Chunk, Stage, next_chunk, report_cells, tuning_cells
+from normlab.study.cells import Cell, Chunk, Stage, chunks, report_cells, tuning_cells
 from normlab.study.conclusion import conclude
 from normlab.study.design import Study
 from normlab.study.engine import EngineMaker, Finished, Work, engine_record
@@ -81,19 +81,18 @@ class Stages:
         """Train the chunks of a stage that are not yet on record; looks may end it before the last."""
         seen: set[int] = set()
         while True:
-            chunks = self._chunks(stage, cells)
             try:
-                if self._train(chunks, looks, seen):
-                    break
+                self._train(self._chunks(stage, cells), looks, seen)
+                break
             except OutOfMemoryError as error:
                 self._halve(error)
         runs = self.store.parts.read("runs")
         return runs.filter(pl.col("stage") == stage)
 
-    def _train(self, chunks: list[Chunk], looks: Looks | None, seen: set[int]) -> bool:
-        """Have the missing chunks trained, in order, and written down; return True at the end of the stage."""
-        finished = self.engine.train([chunk for chunk in chunks if not self.store.parts.has(chunk)])
-        for chunk in chunks:
+    def _train(self, wanted: list[Chunk], looks: Looks | None, seen: set[int]) -> None:
+        """Have the missing chunks trained, in order, and written down; `seen` are those that were counted."""
+        finished = self.engine.train([chunk for chunk in wanted if not self.store.parts.has(chunk)])
+        for chunk in wanted:
             while not self.store.parts.has(chunk):  # what is delivered twice is recorded once
                 self._record(next(finished))
             self._told.pop(chunk.name, None)
@@ -103,7 +102,6 @@ class Stages:
             self.runs_done += len(chunk.cells) * len(self.study.arms)
             if looks is not None and not looks.after(chunk.start, self.store.parts.read("runs")):
                 break
-        return True
 
     def _record(self, finished: Finished) -> None:
         about = {names.IDENTITY: self.digest, "engine": self._engine_record(), "seconds": finished.seconds}
@@ -114,12 +112,7 @@ class Stages:
     def _chunks(self, stage: Stage, cells: list[Cell]) -> list[Chunk]:
         """Cut a stage into chunks: those on record as they are, the rest as large as they may be."""
         recorded = {r.start: r.num_cells for r in self.store.parts.receipts() if r.stage == stage}
-        chunks: list[Chunk] = []
-        start = 0
-        while start < len(cells):
-            chunks.append(next_chunk(stage, cells, self.laboratory.chunk_runs, start, recorded))
-            start += len(chunks[-1].cells)
-        return chunks
+        return chunks(stage, cells, self.laboratory.chunk_runs, recorded)
 
     def _set_up(self, recorded: Mapping[str, Any] | None) -> None:
         self.laboratory = set_up(self.study, self.dataset, self.plans, recorded, self.limits.memory_bytes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -88,6 +89,7 @@ def makings(plans: Mapping[str, Blueprint]) -> dict[str, Any]:
     return {
         "code_sha256": code_sha256(),
         "versions": versions(),
+        "xla_flags": os.environ.get("XLA_FLAGS", ""),
         "devices": [device.device_kind for device in jax.devices()],
         "models": {arm: plan.digest() for arm, plan in plans.items()},
     }
