@@ -44,7 +44,8 @@ ALLOWED["cli"] = ("terminal", "export", "attribute", "replicate", "claims", *ALL
 ALLOWED["__init__"] = ("compare", *ALLOWED["compare"])
 ALLOWED["__main__"] = ("cli",)
 FILES = sorted(SOURCE.rglob("*.py"))
-HEAVY = ("jax", "keras", "sklearn", "altair", "tensorflow", "torch", "polars", "scipy", "statsmodels", "vl_convert")
+FRAMEWORKS = ("jax", "keras", "tensorflow", "torch", "ray")
+HEAVY = (*FRAMEWORKS, "sklearn", "altair", "polars", "scipy", "statsmodels", "vl_convert")
 
 
 def _part(path: Path) -> str:

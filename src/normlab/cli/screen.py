@@ -37,7 +37,9 @@ NetworkOptions = Annotated[
 _MOST_DIGITS = 20
 
 
-def run_and_show(study: Study, out: Path | None, limits: Limits | None = None) -> Result:
+def run_and_show(
+    study: Study, out: Path | None, limits: Limits | None = None, engine: str = "local", address: str | None = None
+) -> Result:
     """Run a study with its progress shown, print what came out, and return it.
 
     Ctrl-C ends in status 130, and `STOPPED` says that the time was up.
@@ -46,7 +48,7 @@ def run_and_show(study: Study, out: Path | None, limits: Limits | None = None) -
     from normlab.terminal import show_result
 
     with show_progress() as watch:
-        result = run_study(study, out=out, limits=limits, watch=watch)
+        result = run_study(study, out=out, limits=limits, engine=engine, address=address, watch=watch)
     show_result(new_console(), result)
     return result
 
@@ -76,18 +78,20 @@ def show_progress() -> Iterator[Callable[[Progress], None]]:
 @contextmanager
 def warnings_in_a_line() -> Iterator[None]:
     """Print what normlab warns of inside the block as one line each; other warnings as they are."""
+    from normlab.study.engine import EngineWarning
     from normlab.study.store import DamageWarning
 
     shown = warnings.showwarning
 
     def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
-        if issubclass(category, DamageWarning):
+        if issubclass(category, DamageWarning | EngineWarning):
             complain(f"warning: {message}")
         else:
             shown(message, category, *where, **more)
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", DamageWarning)
+        warnings.simplefilter("always", EngineWarning)
         warnings.showwarning = show
         yield
 

@@ -81,6 +81,10 @@ class OutOfTimeError(Exception):
     """The deadline has passed; a checkpoint was written."""
 
 
+class EngineWarning(UserWarning):
+    """What an engine has to say that does not end the study."""
+
+
 EngineMaker = Callable[[Work], Engine]
 
 

@@ -96,7 +96,7 @@ class Stages:
         """Have the missing chunks trained, in order, and written down; `seen` are those that were counted."""
         finished = self.engine.train([chunk for chunk in wanted if not self.store.parts.has(chunk)])
         for chunk in wanted:
-            if not self.store.parts.has(chunk):
+            while not self.store.parts.has(chunk):  # what is delivered twice is recorded once
                 self._record(next(finished))
             self._told.pop(chunk.name, None)
             if chunk.start in seen:
