@@ -12,12 +12,14 @@ import pytest
 from tests.command import Finished
 
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "normlab"
-BASE = ("errors", "version")
+BASE = ("errors", "file_checks", "version", "visible")
 # Each part with those it may import; a part may import itself. Nothing imports upward, siblings stay apart.
 ALLOWED: dict[str, tuple[str, ...]] = {
     "errors": (),
     "store": ("errors",),
+    "file_checks": ("errors",),
     "version": (),
+    "visible": (),
     "own_file": BASE,
     "keras_names": (),
     "norms": ("own_file", *BASE),
@@ -42,7 +44,8 @@ ALLOWED["cli"] = ("terminal", "export", "attribute", "replicate", "claims", *ALL
 ALLOWED["__init__"] = ("compare", *ALLOWED["compare"])
 ALLOWED["__main__"] = ("cli",)
 FILES = sorted(SOURCE.rglob("*.py"))
-HEAVY = ("jax", "keras", "sklearn", "altair", "tensorflow", "torch", "polars", "scipy", "statsmodels", "vl_convert")
+FRAMEWORKS = ("jax", "keras", "tensorflow", "torch", "ray")
+HEAVY = (*FRAMEWORKS, "sklearn", "altair", "polars", "scipy", "statsmodels", "vl_convert")
 
 
 def _part(path: Path) -> str:

@@ -12,6 +12,7 @@ from normlab.models.own import is_reference
 from normlab.norms import Norm
 from normlab.result import Result
 from normlab.study.design import FUNCTION, Study, make_study
+from normlab.study.engines import require_engine, require_portable, running_engine
 from normlab.study.folders import new_folder
 from normlab.study.limits import CHECKPOINT_SECONDS, Limits, make_limits
 from normlab.study.progress import Progress, ignore_progress
@@ -53,6 +54,8 @@ def compare(
     max_memory: str | int | None = None,
     max_hours: float | None = None,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    engine: str = "local",
+    address: str | None = None,
     watch: Callable[[Progress], None] = ignore_progress,
 ) -> Result:
     """Train the arms paired and fairly tuned, and return what they amount to.
@@ -94,6 +97,9 @@ def compare(
             elsewhere. Chunks are made to fit.
         max_hours: Wall time after which the study stops; the same call goes on.
         checkpoint_seconds: Seconds of work between checkpoints: what a sudden end costs at most.
+        engine: Where chunks of runs train: `local`, in this process, or `ray`, on the workers of a Ray cluster; the
+            numbers are the same.
+        address: Of the Ray cluster to join; default: a Ray of its own, on this machine.
         watch: Called with a `Progress` after every epoch of every arm.
 
     Raises:
@@ -128,7 +134,9 @@ def compare(
         "reach": reach,
         "probes": probes,
     }
-    return run_study(make_study(settings), out=out, limits=limits, watch=watch, data=data, model=model)
+    require_engine(engine, address)
+    study = make_study(settings)
+    return run_study(study, out=out, limits=limits, engine=engine, address=address, watch=watch, data=data, model=model)
 
 
 def run_study(
@@ -136,6 +144,8 @@ def run_study(
     *,
     out: str | Path | None = None,
     limits: Limits | None = None,
+    engine: str = "local",
+    address: str | None = None,
     watch: Callable[[Progress], None] = ignore_progress,
     data: str | Path | tuple[Any, ...] | Mapping[str, Any] | None = None,
     model: str | ModelFunction | None = None,
@@ -148,6 +158,8 @@ def run_study(
     source = model if callable(model) else study.model
     if source == FUNCTION:
         raise InputError("a model function must be handed over", "its name alone", "give FILE.py:FUNCTION")
+    require_engine(engine, address)
+    require_portable(engine, source)
     from normlab.study.store import Store
 
     named = Store(out) if out is not None else None  # before minutes are spent on loading
@@ -159,7 +171,8 @@ def run_study(
     store = named or Store(new_folder(dataset.name, Path(study.model).name))
     is_own = callable(source) or is_reference(source)
     build_plan = own_model(study, dataset, source) if is_own else named_model(study, dataset)
-    execute(study, dataset, build_plan, store, limits=limits, watch=watch)
+    with running_engine(engine, address) as make_engine:
+        execute(study, dataset, build_plan, store, limits=limits, engine=make_engine, watch=watch)
     result = Result(store.folder)
     result.report()
     return result

@@ -39,7 +39,7 @@ def attribute(
         found, folder = run_attribution(base, out=out, watch=watch)
     write_document(render_attribution(found.as_json()), folder / ATTRIBUTION_PAGE)
     _show(found)
-    new_console().print(f"Report: {folder / ATTRIBUTION_PAGE}", markup=False, soft_wrap=True)
+    new_console().print(f"Report: {folder / ATTRIBUTION_PAGE}", soft_wrap=True)
 
 
 def _show(found: Attribution) -> None:
@@ -61,4 +61,4 @@ def _show(found: Attribution) -> None:
         row(f"interaction of {' and '.join(part.names)}", part)
     console = new_console()
     console.print(table)
-    console.print(statement(found.as_json()), markup=False, style="bold")
+    console.print(statement(found.as_json()), style="bold")

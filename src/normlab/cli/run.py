@@ -9,6 +9,7 @@ import typer
 
 from normlab.cli.screen import DataDir, NetworkOptions, Out, named_values, run_and_show
 from normlab.errors import InputError
+from normlab.study.engines import require_engine
 from normlab.study.limits import CHECKPOINT_SECONDS, make_limits
 
 
@@ -79,8 +80,13 @@ def run(
     checkpoint_seconds: Annotated[
         float, typer.Option(help="Seconds of work that a sudden end costs at most.")
     ] = CHECKPOINT_SECONDS,
+    engine: Annotated[str, typer.Option(help="Where chunks of runs train: local, or on the workers of ray.")] = "local",
+    address: Annotated[
+        str | None, typer.Option(help="Of a Ray cluster to join, such as 10.0.0.5:6379. Default: a Ray of its own.")
+    ] = None,
 ) -> None:
     """Train a network in several arms, paired and fairly tuned, and say which is better."""
+    require_engine(engine, address)
     from normlab.study.design import make_study, read_study_file
 
     own = named_values(network or [])
@@ -124,7 +130,7 @@ def run(
     limits = make_limits(
         max_memory, max_hours, CHECKPOINT_SECONDS if checkpoint_seconds is None else checkpoint_seconds
     )
-    run_and_show(make_study(settings), out, limits)
+    run_and_show(make_study(settings), out, limits, engine, address)
 
 
 def _whole_number(text: str | None) -> int | str | None:

@@ -1,0 +1,1 @@
+"""Chunks trained by the workers of a Ray cluster: the driver gives them out and writes records, nobody else does."""
