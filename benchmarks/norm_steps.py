@@ -84,7 +84,7 @@ def training(study: Study, dataset: Dataset, arm: Arm, values: InitialValues, nu
     import jax
     import jax.numpy as jnp
 
-    from normlab.train.loop import RunState, train_epoch
+    from normlab.train.loop import RunState, Totals, train_batches
     from normlab.train.optimizers import initial_state
 
     plan = named_model(study, dataset)(arm)
@@ -96,9 +96,12 @@ def training(study: Study, dataset: Dataset, arm: Arm, values: InitialValues, nu
     count = num_steps * study.batch_size
     state = RunState(drawn[0], drawn[1], [value[0] for value in rates], np.int32(0), np.int32(0))
     samples = jax.device_put((dataset.train.x[:count], dataset.train.y[:count], np.arange(count, dtype=np.int32)))
-    program = jax.jit(
-        lambda state, x, y, order: train_epoch(trainer, state, x, y, order, jnp.int32(num_steps)), donate_argnums=0
-    )
+
+    def steps(state: RunState, x: Any, y: Any, order: Any) -> Any:
+        nothing = Totals(jnp.float32(0), jnp.float32(0))
+        return train_batches(trainer, (state, nothing), x, y, order, jnp.int32(0), jnp.int32(num_steps))
+
+    program = jax.jit(steps, donate_argnums=0)
 
     def step() -> Any:
         nonlocal state

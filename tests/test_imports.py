@@ -12,12 +12,14 @@ import pytest
 from tests.command import Finished
 
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "normlab"
-BASE = ("errors", "version")
+BASE = ("errors", "file_checks", "version", "visible")
 # Each part with those it may import; a part may import itself. Nothing imports upward, siblings stay apart.
 ALLOWED: dict[str, tuple[str, ...]] = {
     "errors": (),
     "store": ("errors",),
+    "file_checks": ("errors",),
     "version": (),
+    "visible": (),
     "own_file": BASE,
     "keras_names": (),
     "norms": ("own_file", *BASE),
@@ -31,13 +33,14 @@ ALLOWED["train"] = ("models", "keras_names", "data", "norms", "seeding", *BASE)
 ALLOWED["probes"] = ("train", *ALLOWED["train"])
 ALLOWED["study"] = ("store", "train", "probes", "stats", "surgery", *ALLOWED["train"])
 ALLOWED["report"] = ("study", *ALLOWED["study"])
+ALLOWED["export"] = ("study", *ALLOWED["study"])
 ALLOWED["claims"] = ("study", *ALLOWED["study"])
 ALLOWED["result"] = ("report", *ALLOWED["report"])
 ALLOWED["compare"] = ("result", *ALLOWED["result"])
 ALLOWED["replicate"] = ("compare", "claims", *ALLOWED["compare"])
 ALLOWED["attribute"] = ("compare", *ALLOWED["compare"])
 ALLOWED["terminal"] = ("compare", *ALLOWED["compare"])
-ALLOWED["cli"] = ("terminal", "attribute", "replicate", "claims", *ALLOWED["terminal"])
+ALLOWED["cli"] = ("terminal", "export", "attribute", "replicate", "claims", *ALLOWED["terminal"])
 ALLOWED["__init__"] = ("compare", *ALLOWED["compare"])
 ALLOWED["__main__"] = ("cli",)
 FILES = sorted(SOURCE.rglob("*.py"))
@@ -117,6 +120,9 @@ LIGHT = {
     "no study file": (["run", "nowhere.toml"], "2"),
     "unknown norm": (["run", "--arms", "none,bathc"], "2"),
     "list": (["data", "list"], "0"),
+    "status of nothing": (["status", "nowhere"], "2"),
+    "verification of nothing": (["verify", "nowhere"], "2"),
+    "unknown format": (["export", "nowhere", "--to", "xml"], "2"),
 }
 
 

@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from normlab.errors import InputError
+from normlab.file_checks import is_file
 
 
 def require_file(reference: str, kind: str, example: str) -> tuple[Path, str]:
@@ -28,7 +29,7 @@ def require_file(reference: str, kind: str, example: str) -> tuple[Path, str]:
     file, _, name = reference.rpartition(":")
     if not file.endswith(".py") or not name.isidentifier():
         raise InputError(f"a {kind} of your own must be FILE.py:NAME", repr(reference), f"give such as {example}")
-    if not Path(file).is_file():
+    if not is_file(Path(file)):
         raise InputError(f"the file of a {kind} must exist", file, "check its path")
     return Path(file), name
 

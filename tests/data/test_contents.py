@@ -7,6 +7,7 @@ import hashlib
 import io
 import tarfile
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -149,6 +150,51 @@ def test_archive_that_unzips_to_too_much(tmp_path: Path, tiny_cifar: Tiny, monke
     path = _archive(tmp_path / "a.tar.gz", [(_member("zeros", 2_000_000), bytes(2_000_000))])
     with pytest.raises(InputError, match="unzips to more than the official archive holds"):
         list(read_contents(tiny_cifar[0].contents, dict.fromkeys(tiny_cifar[1], path)))
+
+
+def test_a_member_that_claims_gigabytes_is_not_looked_for(tmp_path: Path, tiny_cifar: Tiny) -> None:
+    path = tmp_path / "a.tar.gz"
+    path.write_bytes(gzip.compress(_member("x", 8**11 - 1).tobuf() + bytes(1024)))
+    with pytest.raises(InputError, match="ends before its members do"):
+        list(read_contents(tiny_cifar[0].contents, dict.fromkeys(tiny_cifar[1], path)))
+
+
+def _long_name() -> bytes:
+    return _special(tarfile.GNUTYPE_LONGNAME, 20_000_000) + bytes(20_000_000)
+
+
+def _special(kind: bytes, size: int) -> bytes:
+    member = _member("x", size)
+    member.type = kind
+    return member.tobuf(tarfile.GNU_FORMAT)
+
+
+def _sparse_list() -> bytes:
+    """A sparse member whose list of pieces goes on and on."""
+    header = bytearray(_special(tarfile.GNUTYPE_SPARSE, 0))
+    header[482] = 1
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    pieces = b"%011o " % 1 * 42 + b"\1" + bytes(7)
+    return bytes(header) + pieces * 40_000
+
+
+def _global_names() -> bytes:
+    record = b"20000010 comment=" + b"x" * (20_000_010 - 18) + b"\n"
+    return _special(tarfile.XGLTYPE, len(record)) + record + bytes(-len(record) % 512)
+
+
+@pytest.mark.parametrize("headers", [_long_name, _sparse_list, _global_names])
+def test_headers_that_go_on_and_on(tmp_path: Path, tiny_cifar: Tiny, headers: Callable[[], bytes]) -> None:
+    path = tmp_path / "a.tar.gz"
+    path.write_bytes(gzip.compress(headers() + bytes(1024), 1))
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match="headers are longer than those of the official archive"):
+            list(read_contents(tiny_cifar[0].contents, dict.fromkeys(tiny_cifar[1], path)))
+        assert tracemalloc.get_traced_memory()[1] < 8_000_000
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("cut", [0, 10, 300, 3000])

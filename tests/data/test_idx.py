@@ -27,8 +27,15 @@ def test_values_in_c_order() -> None:
         (b"\0\0\x08\x01\0\0", "in 6 bytes"),
         (b"\0\0\x08\x01" + struct.pack(">I", 2**32 - 1) + bytes(5), "its 5 bytes .* sizes 4294967295"),
         (b"\0\0\x08\x01" + struct.pack(">I", 3) + bytes(5), "its 5 bytes .* sizes 3"),
+        (b"\0\0\x08\x01" + bytes(4), "its 0 bytes .* sizes 0"),
     ],
 )
 def test_headers_that_lie_are_refused(content: bytes, message: str) -> None:
     with pytest.raises(InputError, match=message):
         parse_idx(content, 1, "f")
+
+
+def test_sixteen_bytes_that_promise_billions_of_images() -> None:
+    for shape in ((2**32 - 1,) * 3, (0, 2**32 - 1, 2**32 - 1)):
+        with pytest.raises(InputError, match="must match its 0 bytes of values"):
+            parse_idx(b"\0\0\x08\x03" + struct.pack(">3I", *shape), 3, "f")

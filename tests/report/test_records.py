@@ -47,6 +47,12 @@ def test_a_broken_file_is_named_in_one_line(folder: Path, name: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_json_nested_beyond_reason_is_no_record(folder: Path) -> None:
+    (folder / "summary.json").write_text("[" * 100_000)
+    with pytest.raises(InputError, match=r"summary\.json must be readable"):
+        read_records(folder)
+
+
 def test_the_baseline_comes_first(make_records) -> None:
     records = make_records(arms=("layer", "batch", "none"))
     assert records.arms == ["layer", "batch", "none"]

@@ -150,10 +150,44 @@ def test_results_count_with_their_manifest_alone(tmp_path: Path) -> None:
     store.write_results(results, complete=True)
     assert store.summary() == {"complete": True}
     (tmp_path / RUNS).write_bytes(b"")
-    assert store.summary() is None
+    with pytest.warns(DamageWarning, match=r"runs\.parquet is damaged: .* made again from the chunks"):
+        assert store.summary() is None
     store.write_results(results, complete=True)
+    (tmp_path / MANIFEST).write_bytes(b"{")
+    with pytest.warns(DamageWarning, match=r"manifest\.json is damaged: .* made again from the chunks"):
+        assert store.summary() is None
     (tmp_path / MANIFEST).unlink()
     assert store.summary() is None
+
+
+def test_a_study_is_complete_with_all_its_chunks_alone(tmp_path: Path) -> None:
+    store = _open(tmp_path)
+    store.parts.write(CHUNK, TABLES, ABOUT)
+    store.write_results({SUMMARY: {"complete": True}}, complete=True)
+    (tmp_path / "parts" / f"{CHUNK.name}.json").unlink()
+    with pytest.warns(DamageWarning, match=r"report-00000\.json is gone; it is trained again"):
+        assert store.summary() is None
+
+
+def test_a_chunk_of_another_study_is_set_aside(tmp_path: Path) -> None:
+    store = _open(tmp_path)
+    store.parts.write(CHUNK, TABLES, ABOUT)
+    store.parts.write(OTHER, TABLES, ABOUT | {IDENTITY: "another"})
+    with pytest.warns(DamageWarning, match=rf"{OTHER.name}\.json is damaged: it belongs to another study"):
+        _open(tmp_path)
+    assert (store.parts.has(CHUNK), store.parts.has(OTHER)) == (True, False)
+
+
+def test_where_study_json_is_gone_the_chunks_say_which_study_it_is(tmp_path: Path) -> None:
+    store = _open(tmp_path)
+    store.parts.write(CHUNK, TABLES, ABOUT)
+    whole = (tmp_path / STUDY).read_bytes()
+    (tmp_path / STUDY).unlink()
+    with pytest.raises(InputError, match="records in --out must be whole"):
+        _open(tmp_path, STUDY_ITSELF | {"code_sha256": "d"})
+    with pytest.warns(DamageWarning, match=r"study\.json is damaged: it is gone; it is written again"):
+        _open(tmp_path)
+    assert (tmp_path / STUDY).read_bytes() == whole
 
 
 def test_the_newest_checkpoint_stands_and_what_no_study_needs_is_swept(tmp_path: Path) -> None:

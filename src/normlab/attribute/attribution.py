@@ -18,9 +18,8 @@ from normlab.stats.shapley import shapley
 from normlab.store.files import write_file, writing_to
 from normlab.store.seals import sealed_json
 from normlab.study.design import Study
+from normlab.study.names import ATTRIBUTION
 from normlab.study.progress import Progress, ignore_progress
-
-FILE = "attribution.json"
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,7 @@ def attribute(
     found = attribution(study, factors, result.runs)
     folder = Path(result.folder)
     with writing_to(folder):
-        write_file(folder / FILE, sealed_json(found.as_json()))
+        write_file(folder / ATTRIBUTION, sealed_json(found.as_json()))
     return found, folder
 
 

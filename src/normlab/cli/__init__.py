@@ -11,8 +11,11 @@ from normlab.cli import listings, run, surgery
 from normlab.cli.attribute import attribute
 from normlab.cli.claims import claims
 from normlab.cli.data import app as data_app
+from normlab.cli.export import export
 from normlab.cli.replicate import replicate
 from normlab.cli.screen import complain
+from normlab.cli.status import status
+from normlab.cli.verify import verify
 from normlab.errors import InputError
 from normlab.version import __version__
 
@@ -24,6 +27,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(run.run)
+app.command()(status)
+app.command()(verify)
+app.command()(export)
 app.command()(claims)
 app.command()(attribute)
 app.command("norms")(listings.norms)

@@ -25,6 +25,7 @@ def attribute(
     from normlab.report.attribution_page import render_attribution
     from normlab.report.page import write_document
     from normlab.study.design import make_study, read_study_file
+    from normlab.study.names import ATTRIBUTION_PAGE
 
     given = {"data_dir": data_dir, "seeds": seeds, "epochs": epochs}
     changes = {name: value for name, value in given.items() if value is not None}
@@ -36,9 +37,9 @@ def attribute(
         base = make_study(read_study_file(Path(study)) | changes)
     with show_progress() as watch:
         found, folder = run_attribution(base, out=out, watch=watch)
-    write_document(render_attribution(found.as_json()), folder / "attribution.html")
+    write_document(render_attribution(found.as_json()), folder / ATTRIBUTION_PAGE)
     _show(found)
-    new_console().print(f"Report: {folder / 'attribution.html'}", markup=False, soft_wrap=True)
+    new_console().print(f"Report: {folder / ATTRIBUTION_PAGE}", soft_wrap=True)
 
 
 def _show(found: Attribution) -> None:
@@ -60,4 +61,4 @@ def _show(found: Attribution) -> None:
         row(f"interaction of {' and '.join(part.names)}", part)
     console = new_console()
     console.print(table)
-    console.print(statement(found.as_json()), markup=False, style="bold")
+    console.print(statement(found.as_json()), style="bold")

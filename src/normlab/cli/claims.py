@@ -35,14 +35,14 @@ def claims(
     console = new_console()
     if listing:
         for claim in chosen:
-            console.print(f"{claim.id:24}{claim.statement}", markup=False, soft_wrap=True)
+            console.print(f"{claim.id:24}{claim.statement}", soft_wrap=True)
         return
     folder = out or new_folder(data, "claims")
 
     def tell(answers: list[Answer]) -> None:
         last = answers[-1]
         line = f"{len(answers)} of {len(chosen)}: {last.claim.id}: {last.finding.verdict} ({last.seconds:.0f} s)"
-        new_console(stderr=True).print(line, markup=False, soft_wrap=True)
+        new_console(stderr=True).print(line, soft_wrap=True)
 
     options = {"data_dir": data_dir, "target": target, "model": model, "network": named_values(network or [])}
     try:
@@ -53,7 +53,7 @@ def claims(
         raise typer.Exit(130) from None
     write_document(render_claims(read_claims(folder / "claims.json")), folder / "claims.html")
     _show(console, answers)
-    console.print(f"Report: {folder / 'claims.html'}", markup=False, soft_wrap=True)
+    console.print(f"Report: {folder / 'claims.html'}", soft_wrap=True)
 
 
 def _show(console: Console, answers: list[Answer]) -> None:

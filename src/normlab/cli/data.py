@@ -25,7 +25,7 @@ def data_list(data_dir: DataDir = None) -> None:
     console = new_console()
     console.print(table)
     for row in rows:
-        console.print(f"{row.name}: {row.origin} Licence: {row.licence}.", markup=False, soft_wrap=True)
+        console.print(f"{row.name}: {row.origin} Licence: {row.licence}.", soft_wrap=True)
 
 
 @app.command("get")
@@ -33,9 +33,9 @@ def data_get(name: str, data_dir: DataDir = None) -> None:
     """Download a data set where it is not there yet, and check it."""
     from normlab.data import get
 
-    paths = get(name, data_dir)
+    console, paths = new_console(), get(name, data_dir)
     for path in paths:
-        print(path)
+        console.print(str(path), soft_wrap=True)
     if not paths:
         print(f"{name} is embedded: nothing to download")
 
@@ -45,11 +45,12 @@ def data_check(name: str, data_dir: DataDir = None) -> None:
     """Check every file of a data set against the hash of its official content."""
     from normlab.data import check
 
-    rows = check(name, data_dir)
+    console, rows = new_console(), check(name, data_dir)
     if not rows:
         print(f"{name} is embedded: nothing to check")
     for row in rows:
         word = "ok" if row.ok else "missing" if row.found == "missing" else "ALTERED"
-        print(f"{word:7} {row.file}  {row.expected}" + (f", found {row.found}" if word == "ALTERED" else ""))
+        found = f", found {row.found}" if word == "ALTERED" else ""
+        console.print(f"{word:7} {row.file}  {row.expected}{found}", soft_wrap=True)
     if not all(row.ok for row in rows):
         raise typer.Exit(2)

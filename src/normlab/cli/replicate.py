@@ -32,7 +32,7 @@ def replicate(
     console = new_console()
     if listing or name is None:
         for one in REPLICATIONS.values():
-            console.print(f"{one.id:16}{one.title}", markup=False, soft_wrap=True)
+            console.print(f"{one.id:16}{one.title}", soft_wrap=True)
         return
     require_known("replication", name, [*REPLICATIONS, ALL])
     require_known("budget", budget, SEEDS)
@@ -45,7 +45,7 @@ def replicate(
         except InputError as error:
             if name != ALL:
                 raise
-            console.print(f"{one.id}: not run: {error}", markup=False, soft_wrap=True)
+            console.print(f"{one.id}: not run: {error}", soft_wrap=True)
             agree.append(False)
     if not all(agree):
         raise typer.Exit(1)
@@ -75,4 +75,4 @@ def _show(one: Replication, figures: list[Checked]) -> None:
     console = new_console()
     console.print(table)
     agreeing = sum(row.agrees for row in figures)
-    console.print(f"{one.id}: {agreeing} of {len(figures)} figures agree. Source: {one.source}.", markup=False)
+    console.print(f"{one.id}: {agreeing} of {len(figures)} figures agree. Source: {one.source}.")

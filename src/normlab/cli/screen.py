@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import tomllib
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 
 from normlab.errors import InputError
+from normlab.visible import visible
 
 if TYPE_CHECKING:
     from normlab.result import Result
@@ -31,6 +33,8 @@ NetworkOptions = Annotated[
     list[str] | None,
     typer.Option(metavar="NAME=VALUE", help="An option of the network, such as depth=14; may be repeated."),
 ]
+
+_MOST_DIGITS = 20
 
 
 def run_and_show(
@@ -94,12 +98,21 @@ def warnings_in_a_line() -> Iterator[None]:
 
 def complain(message: str) -> None:
     """Print one line on the standard error, whatever the message holds."""
-    new_console(stderr=True).print(" ".join(f"normlab: {message}".splitlines()), markup=False, soft_wrap=True)
+    new_console(stderr=True).print(" ".join(f"normlab: {message}".splitlines()), soft_wrap=True)
 
 
 def new_console(stderr: bool = False) -> Console:
-    """Return a console that prints paths and names as they are."""
-    return Console(stderr=stderr, highlight=False, emoji=False)
+    """Return a console that prints paths and names as they are, but for what would command the terminal."""
+    return _PlainConsole(stderr=stderr, highlight=False, emoji=False, markup=False)
+
+
+class _PlainConsole(Console):
+    """A console whose text holds no control characters: names in data and models may hold any."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Render as Rich does, with every text made visible; Rich's own control codes stay."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(visible(segment.text), segment.style)
 
 
 def named_values(texts: list[str]) -> dict[str, Any]:
@@ -112,7 +125,14 @@ def named_values(texts: list[str]) -> dict[str, Any]:
         try:
             values[name.strip()] = tomllib.loads(f"value = {value}")["value"]
         except tomllib.TOMLDecodeError:
-            parts = value.split(",")
-            is_list = len(parts) > 1 and all(part.strip().isdecimal() for part in parts)
-            values[name.strip()] = [int(part) for part in parts] if is_list else value.strip()
+            values[name.strip()] = _numbers_or_text(value)
+        except (ValueError, RecursionError) as error:
+            raise InputError("--network must be NAME=VALUE", f"{text!r} ({error})", "give a shorter value") from None
     return values
+
+
+def _numbers_or_text(value: str) -> list[int] | str:
+    """Read whole numbers between commas as a list; text stays text."""
+    parts = value.split(",")
+    is_list = len(parts) > 1 and all(part.strip().isdecimal() and len(part) <= _MOST_DIGITS for part in parts)
+    return [int(part) for part in parts] if is_list else value.strip()

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from normlab.cli.screen import new_console
 from normlab.errors import require_known
 
 ModelFile = Annotated[Path, typer.Argument(help="A .keras file; opened in safe mode, in which no code of it runs.")]
@@ -33,8 +33,9 @@ def swap(
 
     swapped = swap_norms(open_model(model), chosen)
     save_model(swapped.model, out)
-    Console(highlight=False).print(swapped.table())
-    print(f"Written: {out}")
+    console = new_console()
+    console.print(swapped.table())
+    console.print(f"Written: {out}", soft_wrap=True)
 
 
 def fold(
@@ -51,7 +52,7 @@ def fold(
     opened = open_model(model)
     folded = fold_norms(opened, None if data is None else open_inputs(data, opened))
     save_model(folded.model, out)
-    console = Console(highlight=False)
+    console = new_console()
     console.print(folded.table())
     console.print(folded.proof())
-    print(f"Written: {out}")
+    console.print(f"Written: {out}", soft_wrap=True)

@@ -18,6 +18,10 @@ from normlab.errors import InputError
 _UNREADABLE = (OSError, EOFError, zlib.error, tarfile.TarError, ValueError)
 # The official archive unzips to 184 MB. Headers in a tar file can ask for any amount; no more than this is unzipped.
 _ARCHIVE_LIMIT_BYTES = 256 * 2**20
+# Names and lists in headers are read as a whole; those of the official archive are 512 bytes a member.
+_MOST_HEADER_BYTES = 2**20
+# A sound archive is read to its end and no further; tarfile would go on until a size that a header claims is reached.
+_MOST_READS_AT_END = 100
 
 
 def read_contents(contents: Iterable[Content], files: dict[str, Path]) -> Iterator[tuple[Content, bytes]]:
@@ -75,9 +79,11 @@ def _read_archive(path: Path, wanted: dict[str, Content]) -> Iterator[tuple[Cont
     missing = dict(wanted)
     try:
         with gzip.open(path) as unzipped:
-            bounded = cast(IO[bytes], _Bounded(unzipped, _ARCHIVE_LIMIT_BYTES))
-            with tarfile.open(fileobj=bounded, mode="r|") as archive:
+            bounded = _Bounded(unzipped, _ARCHIVE_LIMIT_BYTES)
+            bounded.allow(0)
+            with tarfile.open(fileobj=cast(IO[bytes], bounded), mode="r|") as archive:
                 for member in archive:
+                    bounded.allow(member.size if member.isreg() else 0)
                     content = missing.get(_member_name(member))
                     if content is None:
                         continue
@@ -113,15 +119,27 @@ def _unreadable(path: Path, error: Exception) -> InputError:
 
 
 class _Bounded:
-    """A stream that ends with an error after `limit` bytes."""
+    """A stream that ends with an error after `limit` bytes, or after more than was allowed for the next member."""
 
     def __init__(self, stream: gzip.GzipFile, limit: int) -> None:
         self._stream = stream
         self._left = limit
+        self._allowed = 0
+        self._reads_at_end = 0
+
+    def allow(self, num_bytes: int) -> None:
+        """Allow as many bytes of a member, and the headers of the next one; what was allowed before is void."""
+        self._allowed = num_bytes + _MOST_HEADER_BYTES
 
     def read(self, size: int) -> bytes:
         data = self._stream.read(size)
         self._left -= len(data)
+        self._allowed -= len(data)
+        self._reads_at_end += not data
+        if self._reads_at_end > _MOST_READS_AT_END:
+            raise tarfile.ReadError("ends before its members do")
         if self._left < 0:
             raise tarfile.ReadError("unzips to more than the official archive holds")
+        if self._allowed < 0:
+            raise tarfile.ReadError("its headers are longer than those of the official archive")
         return data

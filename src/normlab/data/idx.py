@@ -30,7 +30,7 @@ def parse_idx(content: bytes, num_dimensions: int, name: str) -> np.ndarray:
             "give the official file",
         )
     shape = struct.unpack(f">{num_dimensions}I", content[4:header_bytes])
-    if math.prod(shape) != len(content) - header_bytes:
+    if 0 in shape or math.prod(shape) != len(content) - header_bytes:
         raise InputError(
             f"the sizes in the header of {name} must match its {len(content) - header_bytes} bytes of values",
             f"sizes {' x '.join(map(str, shape))}",

@@ -9,9 +9,10 @@ from typing import Any
 
 from normlab.data.catalog import DATASETS
 from normlab.data.dataset import Dataset
-from normlab.data.locate import data_folder, find_files, home_expanded, is_file
+from normlab.data.locate import data_folder, find_files, home_expanded
 from normlab.data.missing import CHOICES, Missing
 from normlab.errors import InputError
+from normlab.file_checks import is_file
 
 _FILE_SUFFIXES = (".npz", ".csv", ".parquet")
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from normlab.data.catalog import Source
 from normlab.errors import InputError
+from normlab.file_checks import is_file
 
 ENVIRONMENT_VARIABLE = "NORMLAB_DATA"
 CIFAR_FOLDER = "cifar-10-batches-bin"
@@ -50,14 +51,6 @@ def find_files(name: str, source: Source, folder: Path) -> dict[str, Path]:
                 found[content.name] = path
                 break
     return found
-
-
-def is_file(path: Path) -> bool:
-    """Whether a file is there; False also where the folder may not be read or the name is too long."""
-    try:
-        return path.is_file()
-    except OSError:
-        return False
 
 
 def require_files(name: str, source: Source, folder: Path) -> dict[str, Path]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import tokenize
+import warnings
 import zipfile
 import zlib
 from collections.abc import Collection
@@ -10,11 +12,17 @@ from pathlib import Path
 
 import numpy as np
 
-from normlab.errors import InputError
+from normlab.errors import InputError, listed
+from normlab.file_checks import require_modest
 
 # Deflate cannot shrink data by more than this factor.
 _MOST_DEFLATION = 1032
-_UNREADABLE = (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error)
+# Headers of .npy files are Python literals with a dtype: what reading them raises is any of the second line.
+_UNREADABLE = (
+    *(OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error),
+    *(ValueError, OverflowError, MemoryError, LookupError, TypeError, SyntaxError, tokenize.TokenError),
+)
+_AGAIN = "write it again with numpy.savez"
 
 
 def read_npz(path: Path, known: Collection[str]) -> dict[str, np.ndarray]:
@@ -32,9 +40,8 @@ def read_npz(path: Path, known: Collection[str]) -> dict[str, np.ndarray]:
             members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
             unknown = [name for name in members if name not in known]
             if unknown:
-                raise InputError(
-                    f"arrays in {path} must have known names", ", ".join(unknown), f"use {', '.join(known)}"
-                )
+                raise InputError(f"arrays in {path} must have known names", listed(unknown), f"use {', '.join(known)}")
+            require_modest(sum(info.file_size for info in members.values()), path, _AGAIN)
             return {name: _read_member(archive, info, path) for name, info in members.items()}
     except InputError:
         raise
@@ -42,7 +49,7 @@ def read_npz(path: Path, known: Collection[str]) -> dict[str, np.ndarray]:
         raise InputError(
             f"{path} must be a readable .npz file",
             f"{type(error).__name__}: {error}",
-            "write it again with numpy.savez",
+            _AGAIN,
         ) from error
 
 
@@ -54,7 +61,9 @@ def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) ->
         read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
         if version not in read_header:
             raise ValueError(f"{info.filename} has format version {version}")
-        shape, _, dtype = read_header[version](stream)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of headers written by Python 2, which are read all the same
+            shape, _, dtype = read_header[version](stream)
         header_bytes = stream.tell()
     if dtype.hasobject:
         raise InputError(
@@ -62,8 +71,12 @@ def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) ->
             f"dtype {dtype}",
             "convert it to numbers or text, for example with astype(str)",
         )
+    if not dtype.itemsize:
+        raise ValueError(f"{info.filename} holds values without a size, {dtype}")
     promised_bytes = header_bytes + math.prod(shape) * dtype.itemsize
-    possible_bytes = min(info.file_size, _MOST_DEFLATION * (info.compress_size + 1))
+    # The directory may lie about both sizes; the file cannot about its own.
+    stored_bytes = min(info.compress_size, path.stat().st_size)
+    possible_bytes = min(info.file_size, _MOST_DEFLATION * (stored_bytes + 1))
     if promised_bytes != info.file_size or promised_bytes > possible_bytes:
         raise InputError(
             f"the header of {info.filename} in {path} must match its size",

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from normlab.errors import InputError
+from normlab.errors import InputError, listed
+from normlab.file_checks import require_modest
 
 if TYPE_CHECKING:
     import polars as pl
+
+_BYTES_PER_CELL = 8
+_TRIAL = "import sys, polars; polars.read_parquet(sys.argv[1], hive_partitioning=False)"
 
 
 def read_table(path: Path) -> pl.DataFrame:
@@ -30,6 +37,8 @@ def read_table(path: Path) -> pl.DataFrame:
             _require_distinct([str(cell or "").strip() for cell in header.row(0)], path)
             frame = pl.read_csv(path, infer_schema_length=None)
         else:
+            _require_modest_table(pl.scan_parquet(path, hive_partitioning=False), path)
+            _require_survived(path)
             frame = pl.read_parquet(path, hive_partitioning=False)
     # PanicException is what some damaged Parquet files end in; it is no subclass of Exception.
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
@@ -42,6 +51,7 @@ def read_table(path: Path) -> pl.DataFrame:
             else "write it again as a Parquet file",
         ) from error
     if is_csv:
+        _require_distinct([column.strip() for column in frame.columns], path)  # a blank line may stand above the header
         frame = frame.rename({column: column.strip() for column in frame.columns})
         frame = frame.with_columns([_typed(frame[column], path) for column in frame.columns])
     if not len(frame):
@@ -49,12 +59,32 @@ def read_table(path: Path) -> pl.DataFrame:
     return frame
 
 
+def _require_modest_table(table: pl.LazyFrame, path: Path) -> None:
+    """Check the rows and columns that a Parquet file declares; its header is all that is read."""
+    import polars as pl
+
+    num_rows = int(table.select(pl.len()).collect().item())
+    num_columns = len(table.collect_schema())
+    require_modest(_BYTES_PER_CELL * num_rows * num_columns, path, "give a part of it, or write it as .csv")
+
+
+def _require_survived(path: Path) -> None:
+    """Read a Parquet file in a process of its own first: a damaged one can claim a page that no memory holds.
+
+    Polars then aborts, and would take this process with it.
+    """
+    ended = subprocess.run([sys.executable, "-P", "-c", _TRIAL, str(path)], capture_output=True)
+    if ended.returncode < 0:
+        rule = f"{path} must be a readable .parquet table"
+        raise InputError(rule, "pages of impossible sizes", "write it again as a Parquet file")
+
+
 def _require_distinct(names: list[str], path: Path) -> None:
-    repeated = sorted({name for name in names if names.count(name) > 1})
+    repeated = sorted(name for name, count in Counter(names).items() if count > 1)
     if repeated:
         raise InputError(
             f"columns of {path} must have different names",
-            f"{', '.join(map(repr, repeated))} more than once",
+            f"{listed(repeated)} more than once",
             "rename or remove one of them",
         )
 

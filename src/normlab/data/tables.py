@@ -13,7 +13,7 @@ from normlab.data.missing import Missing, handle_missing
 from normlab.data.splits import describe_split, split_three
 from normlab.data.table_files import read_table
 from normlab.data.targets import class_indices, standardized_targets
-from normlab.errors import InputError
+from normlab.errors import InputError, listed
 
 if TYPE_CHECKING:
     import polars as pl
@@ -90,7 +90,7 @@ def _require_target(frame: pl.DataFrame, target: str | None, path: Path) -> str:
         raise InputError(
             f"target must be a column of {path}",
             "none" if target is None else repr(target),
-            f"choose one of {', '.join(map(repr, frame.columns))}",
+            f"choose one of {listed(frame.columns)}",
         )
     series = frame[target]
     if series.null_count() == len(series):

@@ -11,10 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from normlab.errors import InputError
+from normlab.file_checks import is_file, require_plain_members
 from normlab.own_file import own_object, require_file
 
 KERAS_SUFFIX = ".keras"
 _EXAMPLE = "my_file.py:network"
+_SAVE = "write it with model.save('model.keras')"
+# Of a network with thousands of layers.
+_MOST_CONFIGURATION_BYTES = 16 * 2**20
+_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, KeyError, OSError, RuntimeError)
 
 
 def is_reference(model: str) -> bool:
@@ -31,21 +36,34 @@ def require_reference(model: str) -> None:
     if not model.endswith(KERAS_SUFFIX):
         require_file(model, "model", _EXAMPLE)
         return
-    if not Path(model).is_file():
+    if not is_file(Path(model)):
         raise InputError("the file of a model must exist", model, "check its path")
     try:
-        with zipfile.ZipFile(model) as archive:
-            json.loads(archive.read("config.json"))
-    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, OSError, ValueError) as error:
+        _configuration(Path(model))
+    except InputError:
+        raise
+    except (*_DAMAGED, ValueError) as error:
         reason = f"{model} ({type(error).__name__})"
-        action = "write it with model.save('model.keras')"
-        raise InputError("a .keras file must be a whole archive of a model", reason, action) from None
+        raise InputError("a .keras file must be a whole archive of a model", reason, _SAVE) from None
 
 
 def compiled_loss(path: Path) -> Any:
     """Return the loss that the model in a .keras file was compiled with, as Keras records it; None where it was not."""
+    compiled = _configuration(path).get("compile_config")
+    return compiled.get("loss") if isinstance(compiled, dict) else None
+
+
+def _configuration(path: Path) -> dict[str, Any]:
     with zipfile.ZipFile(path) as archive:
-        return (json.loads(archive.read("config.json")).get("compile_config") or {}).get("loss")
+        require_plain_members(archive, path, _SAVE)
+        member = archive.getinfo("config.json")
+        if member.file_size > _MOST_CONFIGURATION_BYTES:
+            raise ValueError("a configuration of more than 16 MiB")
+        with archive.open(member) as stream:
+            content = json.loads(stream.read(member.file_size))
+    if not isinstance(content, dict):
+        raise ValueError("a configuration that is no object")
+    return content
 
 
 def own_function(reference: str) -> Callable[..., Any]:

@@ -44,7 +44,7 @@ def read_claims(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         content["claims"][0]["verdict"]
-    except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
+    except (OSError, ValueError, KeyError, IndexError, TypeError, RecursionError) as error:
         received = f"{path} ({type(error).__name__})"
         raise InputError("claims.json must hold answered claims", received, "run normlab claims") from None
     return dict(content)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from normlab.report.markup import text
-from normlab.report.palette import colours
+from normlab.report.palette import colours, dot_class
 from normlab.report.words import MARKS
 
 if TYPE_CHECKING:
@@ -113,7 +113,8 @@ def badge(verdict: str) -> Html:
 
 def arm_name(arm: str, palette: Mapping[str, str]) -> Html:
     """Return an arm's name behind a dot of its colour."""
-    return Html(f'<span class="arm"><span class="dot" style="background:{palette[arm]}"></span>{text(arm)}</span>')
+    dot = f'<span class="dot {dot_class(palette[arm])}"></span>'  # no style attribute: the page's policy allows none
+    return Html(f'<span class="arm">{dot}{text(arm)}</span>')
 
 
 def figure(drawn: Figure, arms: Sequence[str]) -> str:

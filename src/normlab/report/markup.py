@@ -6,13 +6,15 @@ import html
 import math
 from collections.abc import Callable, Iterable, Sequence
 
+from normlab.visible import visible
+
 SIGNIFICANT_DIGITS = 4
 MINUS = "\N{MINUS SIGN}"
 
 
 def text(value: object) -> str:
-    """Return `value` as text that HTML shows as it is."""
-    return html.escape(str(value))
+    """Return `value` as text that HTML shows as it is, on any page that can be written in UTF-8."""
+    return html.escape(visible(str(value)))
 
 
 def fixed(values: Iterable[float]) -> Callable[[float], str]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from normlab.errors import InputError
 from normlab.report.markup import text
+from normlab.report.palette import dot_styles
 from normlab.report.quantities import counted, listed
 from normlab.report.stylesheet import STYLE
 from normlab.store.files import write_file
@@ -30,8 +33,11 @@ NAMES: dict[str, str] = {
 }
 """Sections in the order of the page, by their identifier."""
 
-# Nothing is loaded, and no script runs; styles are the page's own.
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+
+def policy(style: str) -> str:
+    """Return a Content-Security-Policy: nothing is loaded or sent, no script runs, no style but this one counts."""
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    return f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
 
 
 def render_page(records: Records) -> str:
@@ -71,15 +77,16 @@ def document(title: str, subtitle: str, sections: Mapping[str, tuple[str, str]],
     links = "".join(f'<li><a href="#{key}">{text(name)}</a></li>' for key, (name, _) in sections.items())
     # A number and its per cent sign stay on one line.
     body = "".join(html for _, html in sections.values()).replace(" %", "\N{NO-BREAK SPACE}%")
+    style = STYLE + dot_styles()
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
+<meta http-equiv="Content-Security-Policy" content="{policy(style)}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>{text(title)}</title>
-<style>{STYLE}</style>
+<style>{style}</style>
 </head>
 <body>
 <header>

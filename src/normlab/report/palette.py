@@ -23,6 +23,16 @@ def colours(arms: Sequence[str]) -> dict[str, str]:
     return {arm: BASELINE if index == 0 else COLOURS[(index - 1) % len(COLOURS)] for index, arm in enumerate(arms)}
 
 
+def dot_class(colour: str) -> str:
+    """Return the class of a dot in one of the colours of arms."""
+    return f"of-{colour.removeprefix('#')}"
+
+
+def dot_styles() -> str:
+    """Return the style of every such class."""
+    return "".join(f".{dot_class(colour)} {{ background: {colour}; }}\n" for colour in (BASELINE, *COLOURS))
+
+
 def settings() -> dict[str, Any]:
     """Return the `config` of every chart."""
     return {

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from normlab.errors import InputError
 from normlab.report.palette import settings
+from normlab.visible import visible
 
 if TYPE_CHECKING:
     from normlab.report.channels import Chart
 
 PIXELS_PER_POINT = 2.0
+# Of one text in a picture; the text of a point, which is read out, is the longest of normlab's own.
+_MOST_CHARACTERS = 300
 
+# Titles become parts of Vega's expressions, which quote no line break and no backslash.
+_FOR_VEGA = str.maketrans({"\n": " ", "\t": " ", "\\": "\N{REVERSE SOLIDUS OPERATOR}"})
+# In text `<` is escaped, in attributes `>` and quotes are.
+_TAG = re.compile("<[^>]*>")
 _LABELLED = re.compile(r'<path aria-label="([^"]*)" role="graphics-symbol"([^>]*?)(?:/>|></path>)')
 
 
@@ -26,8 +34,7 @@ def svg(chart: Chart, prefix: str = "") -> str:
     import vl_convert
 
     drawn = str(vl_convert.vegalite_to_svg(_specification(chart)))
-    drawn = re.sub(r'\bid="([^"]+)"', rf'id="{prefix}\1"', drawn)
-    drawn = re.sub(r"url\(#([^)]+)\)", rf"url(#{prefix}\1)", drawn)
+    drawn = _TAG.sub(lambda tag: _with_prefix(tag[0], re.sub(r"[^A-Za-z0-9-]", "-", prefix)), drawn)
     return _LABELLED.sub(r"<path\2><title>\1</title></path>", drawn)
 
 
@@ -55,7 +62,25 @@ def save_picture(chart: Chart, path: Path) -> None:
         ) from None
 
 
+def _with_prefix(tag: str, prefix: str) -> str:
+    """Return a tag with the prefix before its identifier, and before those that it refers to."""
+    tag = re.sub(r' id="([^"]+)"', rf' id="{prefix}\1"', tag)
+    return re.sub(r'="url\(#([^)]+)\)"', rf'="url(#{prefix}\1)"', tag)
+
+
 def _specification(chart: Chart) -> dict[str, object]:
     specification = chart.to_dict()
     specification["config"] = settings()
-    return dict(specification)
+    return {key: _fit(value) for key, value in specification.items()}
+
+
+def _fit(value: Any) -> Any:
+    """Return a part of a chart with its text visible, and short enough for a line."""
+    if isinstance(value, Mapping):
+        return {key: _fit(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_fit(item) for item in value]
+    if not isinstance(value, str):
+        return value
+    shown = visible(value).translate(_FOR_VEGA)
+    return shown if len(shown) <= _MOST_CHARACTERS else f"{shown[:_MOST_CHARACTERS]}…"

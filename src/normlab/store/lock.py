@@ -9,6 +9,8 @@ from pathlib import Path
 from normlab.errors import InputError
 
 LOCK = ".lock"
+# `is_held` holds the lock for an instant; whoever comes in that instant waits it out.
+INSTANT_SECONDS, POLL_SECONDS = 0.1, 0.02
 
 
 @contextmanager
@@ -25,7 +27,7 @@ def only_writer(folder: Path) -> Iterator[None]:
 
     lock = FileLock(folder / LOCK)
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=INSTANT_SECONDS, poll_interval=POLL_SECONDS)
     except Timeout:
         action = "wait until that one ends, or choose another --out"
         raise InputError("one process at a time may run a study in --out", f"{folder} in use", action) from None
@@ -33,3 +35,20 @@ def only_writer(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def is_held(folder: Path) -> bool | None:
+    """Return whether a process is writing to a folder now; None where that can't be known, in one only to be read."""
+    from filelock import FileLock, Timeout
+
+    if not (folder / LOCK).exists():
+        return False
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(timeout=INSTANT_SECONDS, poll_interval=POLL_SECONDS)
+    except Timeout:
+        return True
+    except OSError:
+        return None
+    lock.release()
+    return False

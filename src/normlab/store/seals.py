@@ -36,7 +36,8 @@ def sealed_json(value: Mapping[str, Any]) -> bytes:
     """Return the content of a sealed JSON file; a number that is not finite becomes null."""
     kept = plain({name: item for name, item in value.items() if name != SEAL})
     text = json.dumps({**kept, SEAL: _digest(kept)}, indent=1, ensure_ascii=False, allow_nan=False)
-    return (text + "\n").encode()
+    # Half a character, as in names of files that are no UTF-8, is written as JSON's own escape for it.
+    return (text + "\n").encode("utf-8", "backslashreplace")
 
 
 def read_sealed_json(path: Path) -> dict[str, Any]:
@@ -48,7 +49,7 @@ def read_sealed_json(path: Path) -> dict[str, Any]:
     content = _bytes_of(path)
     try:
         value = json.loads(content.decode())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DamagedError(path, f"no JSON ({error})") from None
     if not isinstance(value, dict) or content != sealed_json(value):
         raise DamagedError(path, f"its {SEAL} does not match its content")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -9,6 +10,7 @@ from typing import Literal
 from normlab.study.design import Study
 
 Stage = Literal["tuning", "report"]
+CHUNK_NAME = re.compile(r"(tuning|report)-[0-9]{5,}")
 
 
 @dataclass(frozen=True)

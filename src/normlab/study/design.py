@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
-from normlab.errors import InputError, require_known
+from normlab.errors import InputError, require_known, shown
 from normlab.models import MODELS
 from normlab.models.own import is_reference, require_reference
 from normlab.probes.table import PROBES
@@ -21,6 +21,7 @@ from normlab.study.seeds import FIRST_LOOK, FIRST_TUNING_SEED, default_tuning_se
 FUNCTION = "function"
 # Beyond these, float32 rounds a rate to zero or to infinity.
 SMALLEST_RATE, LARGEST_RATE = 1e-37, 1e38
+_MOST_FILE_BYTES = 2**20
 
 
 class Study(Strict):
@@ -179,11 +180,18 @@ def make_study(settings: Mapping[str, Any]) -> Study:
 def read_study_file(path: Path) -> dict[str, Any]:
     """Return the settings in a TOML study file; `make_study` validates them."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            content = file.read(_MOST_FILE_BYTES + 1)
+        if len(content) > _MOST_FILE_BYTES:
+            rule = f"the study file must hold at most {_MOST_FILE_BYTES:,} bytes"
+            raise InputError(rule, f"{path} with more", "give a study file in TOML")
+        return tomllib.loads(content.decode("utf-8"))
     except OSError as error:
         reason = error.strerror or "unreadable"
         raise InputError("the study file must be readable", f"{path} ({reason})", "check its path") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except InputError:
+        raise
+    except (ValueError, RecursionError) as error:  # ValueError also for an integer of too many digits
         raise InputError("the study file must be valid TOML", f"{path}: {error}", "mend that line") from None
 
 
@@ -198,14 +206,14 @@ def _as_input_error(error: ValidationError) -> InputError:
         where = "seeds"  # without the names of the two kinds of value
         if first["type"] == "int_parsing":
             rule = "seeds must be a whole number or auto"
-            return InputError(rule, repr(first["input"]), "give seeds such as 10 or auto")
+            return InputError(rule, shown(first["input"]), "give seeds such as 10 or auto")
     if where.split(".")[0] == "probes":
-        return InputError("probes must be a list of names", repr(first["input"]), "give such as gradients,activations")
+        return InputError("probes must be a list of names", shown(first["input"]), "give such as gradients,activations")
     if where.split(".")[0] == "rates":
-        return InputError("rates must be tuned or numbers", repr(first["input"]), "give rates such as 0.001,0.01")
+        return InputError("rates must be tuned or numbers", shown(first["input"]), "give rates such as 0.001,0.01")
     if first["type"] == "extra_forbidden":
         return InputError("every setting must be a known one", where, f"choose among {', '.join(Study.model_fields)}")
     if first["type"] == "missing":
         return InputError(f"{where} must be given", "none", f"add {where}")
     message = first["msg"].replace("Input should be", "must be")
-    return InputError(f"{where} {message}", repr(first["input"]), f"change {where}")
+    return InputError(f"{where} {message}", shown(first["input"]), f"change {where}")

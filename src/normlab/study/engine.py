@@ -10,6 +10,7 @@ import polars as pl
 
 from normlab.study.cells import Chunk
 from normlab.study.design import Study
+from normlab.study.interruption import never
 from normlab.study.laboratory import Laboratory
 from normlab.study.limits import Limits
 from normlab.study.store import Store
@@ -46,6 +47,7 @@ class Work:
         deadline: When to stop, of `time.monotonic`; None for never.
         digest: What tells the study from others.
         told: Called with the chunk, the arm and the epoch, from 1, when all runs of that arm have finished it.
+        is_asked_to_stop: Whether Ctrl-C was pressed.
     """
 
     study: Study
@@ -56,6 +58,7 @@ class Work:
     deadline: float | None
     digest: str
     told: Callable[[Chunk, str, int], None]
+    is_asked_to_stop: Callable[[], bool] = never
 
 
 class Engine(Protocol):
@@ -67,6 +70,7 @@ class Engine(Protocol):
         Raises:
             OutOfMemoryError: If one does not fit.
             OutOfTimeError: If the deadline has passed.
+            KeyboardInterrupt: If Ctrl-C was pressed.
         """
 
     def timing(self) -> dict[str, float]:

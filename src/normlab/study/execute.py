@@ -13,6 +13,7 @@ from normlab.study.checks import check
 from normlab.study.design import Study
 from normlab.study.engine import EngineMaker, OutOfTimeError
 from normlab.study.example import first_batch_example
+from normlab.study.interruption import asking_to_stop
 from normlab.study.laboratory import PlanBuilder, build_plans
 from normlab.study.limits import Limits
 from normlab.study.local import LocalEngine
@@ -74,10 +75,11 @@ def execute(
         finished = store.summary()
         if finished is not None:
             return finished
-        digest = identity_digest(identity)
-        stages = Stages(study, dataset, plans, store, limits or Limits(), engine, watch, digest)
+        limits, digest = limits or Limits(), identity_digest(identity)
         try:
-            summary, tables = stages.train()
+            with asking_to_stop() as is_asked:
+                stages = Stages(study, dataset, plans, store, limits, engine, watch, digest, is_asked)
+                summary, tables = stages.train()
         except (KeyboardInterrupt, OutOfTimeError) as end:
             counts = (_write_complete(store), num_runs(study), study.seeds == "auto")
             raise (StoppedError if isinstance(end, OutOfTimeError) else Interrupted)(*counts) from None

@@ -13,6 +13,7 @@ from normlab.norms import check_model
 from normlab.study.arm import Arm
 from normlab.study.design import Study
 from normlab.study.memory import OutOfMemoryError, halved, noticing_lack, require_room
+from normlab.study.remembered import remember_layout, remembered_layout
 from normlab.study.sizing import chunk_size
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ def set_up(
     plans: Mapping[str, Blueprint],
     recorded: Mapping[str, Any] | None = None,
     memory_bytes: int | None = None,
+    digest: str | None = None,
 ) -> Laboratory:
     """Choose how runs share a device on the baseline, and use that for all arms.
 
@@ -110,6 +112,7 @@ def set_up(
         recorded: Layout and chunk size of an earlier start of the same study, which are kept: another composition
             would round differently.
         memory_bytes: The most that may be used; see `Limits`.
+        digest: Of the study, under which the layout that was found faster is remembered; None to measure anew.
 
     Raises:
         InputError: If an earlier start used another number of devices, or one run per device does not fit.
@@ -138,16 +141,17 @@ def set_up(
         return Population(plan, trainer_of(study, dataset, arm, plan), data, chunk_runs, values, layout, admit)
 
     first = study.baseline
-    if recorded:
-        baseline, seconds = population(first, recorded["layout"]), recorded["layout_seconds"]
-    else:
-        while True:
-            try:
-                with noticing_lack():
-                    baseline, seconds = choose_layout(lambda layout: population(first, layout))
-                break
-            except OutOfMemoryError as error:
-                chunk_runs = halved(chunk_runs, mesh.size, error)
+    known = recorded or (remembered_layout(digest, chunk_runs) if digest else None)
+    baseline = population(first, known["layout"]) if known else None
+    seconds = known["layout_seconds"] if known else {}
+    while baseline is None:
+        try:
+            with noticing_lack():
+                baseline, seconds = choose_layout(lambda layout: population(first, layout))
+        except OutOfMemoryError as error:
+            chunk_runs = halved(chunk_runs, mesh.size, error)
+    if digest and not known:
+        remember_layout(digest, chunk_runs, {"layout": baseline.layout, "layout_seconds": seconds})
     others = {arm.name: population(arm, baseline.layout) for arm in study.arms[1:]}
     shared = shared_paths(list(plans.values()))
     return Laboratory({first.name: baseline, **others}, shared, chunk_runs, baseline.layout, seconds, mesh.size)

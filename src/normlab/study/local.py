@@ -96,9 +96,12 @@ class _Keeping:
         limits = self.work.limits
         moment = time.monotonic()
         is_over = self.work.deadline is not None and moment >= self.work.deadline
-        if is_over or moment - self.kept >= limits.checkpoint_seconds:
+        is_asked = self.work.is_asked_to_stop()
+        if is_over or is_asked or moment - self.kept >= limits.checkpoint_seconds:
             self._keep(now)
             self.kept = time.monotonic()
+        if is_asked:
+            raise KeyboardInterrupt
         if is_over:
             raise OutOfTimeError
         if limits.memory_bytes is not None:

@@ -6,14 +6,15 @@ import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import polars as pl
+from typing import TYPE_CHECKING, Any
 
 from normlab.store.files import flush_folder, make_folder, write_file
 from normlab.store.seals import DamagedError, listed, read_listed, read_sealed_json, sealed_json
-from normlab.study.cells import Chunk
-from normlab.study.names import DAMAGED, PARTS
+from normlab.study.cells import CHUNK_NAME, Chunk
+from normlab.study.names import DAMAGED, IDENTITY, PARTS
+
+if TYPE_CHECKING:
+    import polars as pl
 
 TABLES = ("epochs", "runs", "probes")
 
@@ -51,7 +52,21 @@ class Parts:
         Raises:
             DamagedError: If a receipt is.
         """
-        return [_receipt(path) for path in sorted(self.folder.glob("*.json"))]
+        return [_receipt(path) for path in self.receipt_files()]
+
+    def receipt_files(self) -> list[Path]:
+        """Return the files of the receipts; no other file is taken for one."""
+        return [path for path in sorted(self.folder.glob("*.json")) if CHUNK_NAME.fullmatch(path.stem)]
+
+    def whole_receipts(self) -> tuple[list[Receipt], list[DamagedError]]:
+        """Return the receipts that are whole, and what is wrong with the others."""
+        whole, damaged = [], []
+        for path in self.receipt_files():
+            try:
+                whole.append(_receipt(path))
+            except DamagedError as damage:
+                damaged.append(damage)
+        return whole, damaged
 
     def has(self, chunk: Chunk) -> bool:
         """Return whether a chunk is finished."""
@@ -80,17 +95,24 @@ class Parts:
         Raises:
             DamagedError: If a file is.
         """
+        import polars as pl
+
         named = [(name, entry) for receipt in self.receipts() for name, entry in receipt.files.items()]
         wanted = [(self.folder / name, entry) for name, entry in named if name.endswith(f".{kind}.parquet")]
         tables = [read_parquet(path, entry) for path, entry in wanted]
         return pl.concat(tables) if tables else pl.DataFrame()
 
-    def set_aside_damaged(self) -> list[DamagedError]:
-        """Move the files of every damaged chunk out of the way, so that it is trained again, and say what was found."""
+    def set_aside_damaged(self, digest: str) -> list[DamagedError]:
+        """Move the files of every damaged chunk out of the way, so that it is trained again, and say what was found.
+
+        Args:
+            digest: What tells the study from others; another study's chunk counts as damaged.
+        """
         found = []
-        for path in sorted(self.folder.glob("*.json")):
+        for path in self.receipt_files():
             try:
                 receipt = _receipt(path)
+                require_of(path, receipt.about, digest)
                 for name, entry in receipt.files.items():
                     read_listed(self.folder / name, entry)
             except DamagedError as damage:
@@ -119,7 +141,15 @@ def parquet(table: pl.DataFrame) -> bytes:
 
 def read_parquet(path: Path, entry: Mapping[str, Any]) -> pl.DataFrame:
     """Return the table in a file that a listing names; raises `DamagedError` if it is not what was written."""
+    import polars as pl
+
     return pl.read_parquet(io.BytesIO(read_listed(path, entry)))
+
+
+def require_of(path: Path, about: Mapping[str, Any], digest: str) -> None:
+    """Raise `DamagedError` unless a file says that it belongs to the study with this hash."""
+    if about.get(IDENTITY) != digest:
+        raise DamagedError(path, "it belongs to another study")
 
 
 def _receipt(path: Path) -> Receipt:

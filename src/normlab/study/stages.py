@@ -14,6 +14,7 @@ from normlab.study.cells import Cell, Chunk, Stage, chunks, report_cells, tuning
 from normlab.study.conclusion import conclude
 from normlab.study.design import Study
 from normlab.study.engine import EngineMaker, Finished, Work, engine_record
+from normlab.study.interruption import never
 from normlab.study.laboratory import set_up
 from normlab.study.limits import Limits
 from normlab.study.looks import Looks
@@ -47,9 +48,11 @@ class Stages:
         make_engine: EngineMaker,
         watch: Callable[[Progress], None],
         digest: str,
+        is_asked_to_stop: Callable[[], bool] = never,
     ) -> None:
         self.study, self.dataset, self.plans, self.store, self.limits = study, dataset, plans, store, limits
         self.make_engine, self.watch, self.digest = make_engine, watch, digest
+        self.is_asked_to_stop = is_asked_to_stop
         self.deadline = None if limits.seconds is None else time.monotonic() + limits.seconds
         self.runs_done = 0
         self.timing: dict[str, float] = {}
@@ -115,7 +118,7 @@ class Stages:
         return chunks(stage, cells, self.laboratory.chunk_runs, recorded)
 
     def _set_up(self, recorded: Mapping[str, Any] | None) -> None:
-        self.laboratory = set_up(self.study, self.dataset, self.plans, recorded, self.limits.memory_bytes)
+        self.laboratory = set_up(self.study, self.dataset, self.plans, recorded, self.limits.memory_bytes, self.digest)
         if self._engine_record() != recorded:
             self.store.write_engine(self._engine_record())
         work = Work(
@@ -127,6 +130,7 @@ class Stages:
             self.deadline,
             self.digest,
             self._tell,
+            self.is_asked_to_stop,
         )
         self.engine = self.make_engine(work)
 

@@ -41,6 +41,7 @@ class Store:
         self.folder = Path(folder)
         self.parts = Parts(self.folder)
         self.checkpoints = Checkpoints(self.folder)
+        self._set_aside: set[str] = set()  # chunks
 
     @contextmanager
     def only_writer(self) -> Iterator[None]:
@@ -52,7 +53,7 @@ class Store:
         with writing_to(self.folder):
             made = not self.folder.exists()
             make_folder(self.folder)
-            if not made and not (self.folder / STUDY).exists():
+            if not made and not self._is_of_a_study():
                 self._require_no_other_files()
             lock = only_writer(self.folder)
             lock.__enter__()
@@ -73,20 +74,21 @@ class Store:
         """
         digest = identity_digest(identity)
         with writing_to(self.folder):
-            for path in [*self.folder.glob(f".*{ASIDE}"), *self.folder.glob(f"*/.*{ASIDE}")]:
-                remove_file(path)
-            for damage in self.parts.set_aside_damaged():
-                warnings.warn(f"{damage}; its chunk is trained again", DamageWarning, stacklevel=3)
             try:
-                recorded = read_sealed_json(self.folder / STUDY) if (self.folder / STUDY).exists() else None
+                recorded = read_sealed_json(self.folder / STUDY) if self._is_of_a_study() else None
             except DamagedError as damage:
                 self._require_only(digest, damage)
                 warnings.warn(f"{damage}; it is written again", DamageWarning, stacklevel=3)
                 recorded = None
+            if recorded is not None:
+                self._require_same(recorded, identity)
+            for path in [*self.folder.glob(f".*{ASIDE}"), *self.folder.glob(f"*/.*{ASIDE}")]:
+                remove_file(path)
+            for found in self.parts.set_aside_damaged(digest):
+                warnings.warn(f"{found}; its chunk is trained again", DamageWarning, stacklevel=3)
+                self._set_aside.add(found.path.name.split(".")[0])
             if recorded is None:
                 self._write(STUDY, sealed_json({**plain(identity), **plain(about), IDENTITY: digest}))
-            else:
-                self._require_same(recorded, identity)
             self.checkpoints.drop_all_but(set(self.checkpoints.names()) - {r.chunk for r in self.parts.receipts()})
 
     def engine(self) -> dict[str, Any] | None:
@@ -94,15 +96,17 @@ class Store:
 
         Where its file is damaged, any finished chunk says the same; without one, nothing is lost by starting anew.
         """
-        path = self.folder / ENGINE
-        if not path.exists():
+        path, receipts = self.folder / ENGINE, self.parts.receipts()
+        if not path.exists() and not receipts:
             return None
         try:
             return read_sealed_json(path)
         except DamagedError as damage:
             warnings.warn(f"{damage}; it is written again", DamageWarning, stacklevel=3)
-            receipts = self.parts.receipts()
-            return dict(receipts[-1].about["engine"]) if receipts else None
+            if not receipts:
+                return None  # the caller chooses anew, and has it written
+            self.write_engine(receipts[-1].about["engine"])
+            return dict(receipts[-1].about["engine"])
 
     def write_engine(self, engine: Mapping[str, Any]) -> None:
         """Record how the runs are cut into chunks."""
@@ -110,14 +114,25 @@ class Store:
             self._write(ENGINE, sealed_json(engine))
 
     def summary(self) -> dict[str, Any] | None:
-        """Return what the study amounts to, if it is complete and all that belongs to it is here and whole."""
+        """Return what the study amounts to, if it is complete and all that belongs to it is here and whole.
+
+        Where something is not, a warning names it, and None says that all is to be made again from the chunks.
+        """
+        if not (self.folder / MANIFEST).exists():
+            return None
         try:
             manifest = read_sealed_json(self.folder / MANIFEST)
-            for name, entry in manifest["files"].items():
-                read_listed(self.folder / name, entry)
-            return read_sealed_json(self.folder / SUMMARY) if manifest["complete"] else None
-        except DamagedError:
+        except DamagedError as damage:
+            warnings.warn(f"{damage}; it is made again from the chunks", DamageWarning, stacklevel=3)
             return None
+        gone = set(manifest["chunks"]) - {path.stem for path in self.parts.receipt_files()}
+        for chunk in sorted(gone - self._set_aside):  # of those set aside a warning has told
+            warnings.warn(f"{self.parts.folder / chunk}.json is gone; it is trained again", DamageWarning, stacklevel=3)
+        damaged = [found for name, entry in manifest["files"].items() if (found := self._damage(name, entry))]
+        for found in damaged:
+            warnings.warn(f"{found}; it is made again from the chunks", DamageWarning, stacklevel=3)
+        is_whole = manifest["complete"] and not gone and not damaged
+        return read_sealed_json(self.folder / SUMMARY) if is_whole else None
 
     def write_results(self, results: Mapping[str, pl.DataFrame | Mapping[str, Any]], *, complete: bool) -> None:
         """Write what the chunks on record amount to, by file name, and last the manifest that lists it.
@@ -131,10 +146,21 @@ class Store:
                 content = parquet(value) if isinstance(value, pl.DataFrame) else sealed_json(value)
                 self._write(name, content)
                 files[name] = listed(content)
-            self._write(MANIFEST, sealed_json({"complete": complete, "files": files}))
+            chunks = [path.stem for path in self.parts.receipt_files()]
+            self._write(MANIFEST, sealed_json({"complete": complete, "chunks": chunks, "files": files}))
 
     def _write(self, name: str, content: bytes) -> None:
         write_file(self.folder / name, content)
+
+    def _damage(self, name: str, entry: Mapping[str, Any]) -> DamagedError | None:
+        try:
+            read_listed(self.folder / name, entry)
+        except DamagedError as damage:
+            return damage
+        return None
+
+    def _is_of_a_study(self) -> bool:
+        return (self.folder / STUDY).exists() or bool(self.parts.receipt_files())
 
     def _require_same(self, recorded: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
         existing, wanted = {name: recorded.get(name) for name in identity}, plain(identity)
@@ -147,7 +173,7 @@ class Store:
 
     def _require_only(self, digest: str, damage: DamagedError) -> None:
         """Raise `InputError` unless the finished chunks say, and there is one, that they are this study's."""
-        if {receipt.about[IDENTITY] for receipt in self.parts.receipts()} != {digest}:
+        if {receipt.about[IDENTITY] for receipt in self.parts.whole_receipts()[0]} != {digest}:
             action = "choose another --out; normlab export reads what is whole"
             raise InputError("records in --out must be whole", str(damage), action)
 

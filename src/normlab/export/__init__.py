@@ -1,0 +1,1 @@
+"""What a study left behind, for other programs: tables, TensorBoard, MLflow."""

@@ -1,0 +1,42 @@
+"""Ctrl-C: the first asks to stop at the next pause, where a checkpoint is written; the second stops at once.
+
+An exception that Python raises wherever the program happens to be can be lost: what calls back from compiled code may
+ignore it. A flag is not.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+def never() -> bool:
+    """Nobody asks to stop."""
+    return False
+
+
+@contextmanager
+def asking_to_stop() -> Iterator[Callable[[], bool]]:
+    """Yield what tells whether Ctrl-C was pressed inside the block.
+
+    Only where Ctrl-C would raise `KeyboardInterrupt`: in the main thread, with Python's own handler.
+    """
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield never
+        return
+    asked = threading.Event()
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        if asked.is_set():
+            signal.default_int_handler(number, frame)
+        asked.set()
+
+    signal.signal(signal.SIGINT, ask)
+    try:
+        yield asked.is_set
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
