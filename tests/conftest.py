@@ -9,6 +9,7 @@ import pytest
 
 from tests.command import Finished, command
 from tests.compiler import flags
+from tests.tally import lines
 
 os.environ["KERAS_BACKEND"] = "jax"
 os.environ["XLA_FLAGS"] = flags()
@@ -44,3 +45,11 @@ def data_dir() -> Path:
     if not DATA.is_dir():
         pytest.skip(f"no real data: the folder {DATA} is absent")
     return DATA
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int) -> None:
+    """Print what the tests of reliability tried, and that nothing was lost where all went well."""
+    for line in lines():
+        terminalreporter.write_line(line)
+    if lines() and exitstatus == 0:
+        terminalreporter.write_line("lost: nothing")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import io
 from pathlib import Path
 
 import polars as pl
@@ -41,6 +42,22 @@ def test_csv_columns_get_the_type_of_all_their_cells(
     frame = _read(tmp_path, text)
     assert frame.to_dict(as_series=False) == expected
     assert [type(value) for value in frame.row(-1)] == [type(column[-1]) for column in expected.values()]
+
+
+@pytest.mark.parametrize("name", ["a[1]", "a*", "caf\udce9", "*"])
+def test_the_file_that_is_named_is_read_whatever_its_name(tmp_path: Path, name: str) -> None:
+    frame = pl.DataFrame({"a": [1, 2]})
+    frame.write_csv(tmp_path / "a1.csv")
+    (tmp_path / f"{name}.csv").write_bytes(b"b\n3\n")
+    (tmp_path / f"{name}.parquet").write_bytes(_parquet(frame))
+    assert read_table(tmp_path / f"{name}.csv").to_dict(as_series=False) == {"b": [3]}
+    assert read_table(tmp_path / f"{name}.parquet").equals(frame)
+
+
+def _parquet(frame: pl.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    frame.write_parquet(buffer)
+    return buffer.getvalue()
 
 
 @pytest.mark.parametrize(

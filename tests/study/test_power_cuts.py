@@ -29,6 +29,7 @@ from normlab.study.progress import Progress
 from normlab.study.store import Store
 from normlab.train.devices import prepare
 from tests.study.disk import Disk, End, PowerCutError
+from tests.tally import count
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="the disk is watched through /proc")
 
@@ -157,6 +158,7 @@ def test_nothing_is_lost_wherever_the_study_ends(
             disk.after_the_cut(folder, names_outlast=what == "contents")
         assert _problems(run, values, folder, kept) == [], (at, operations[at])
         _clear(tmp_path)
+        count("ends of the process survived" if what == "kill" else "power cuts survived", 1)
 
 
 @pytest.mark.parametrize("fault", ["ENOSPC", "EIO", "short write"])
@@ -173,6 +175,7 @@ def test_a_disk_that_fails_is_a_clear_error_and_the_study_goes_on(
             run(disk.folder)
         assert _problems(run, values, disk.folder, set()) == [], (at, operations[at])
         _clear(tmp_path)
+        count("faults of the disk injected", 1)
 
 
 def _no_fsync(path: Path, content: bytes) -> None:
