@@ -96,9 +96,12 @@ class RayEngine:
 
         Raises:
             OutOfTimeError: If the deadline has passed.
+            KeyboardInterrupt: If Ctrl-C was pressed.
         """
         import ray
 
+        if self.work.is_asked_to_stop():
+            raise KeyboardInterrupt
         deadline = self.work.deadline
         left = POLL_SECONDS if deadline is None else deadline - time.monotonic()
         if left <= 0:
