@@ -16,9 +16,11 @@ test: .venv/installed-test
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
 
-# All tests, the long ones too, on programs compiled as users get them.
+# The long forms, on programs compiled as users get them: kills, power cuts, failing disks, damaged files, fuzzed inputs,
+# lost workers, and the networks that learn with every norm.
+TORTURE := tests/store tests/study tests/fuzz tests/models
 torture: .venv/installed-test
-	NORMLAB_TORTURE=1 $(BIN)/python -m pytest -m "torture or not torture"
+	NORMLAB_TORTURE=1 $(BIN)/python -m pytest -m "torture or not torture" $(TORTURE)
 
 # The rivals, Keras on TensorFlow and PyTorch, have an environment of their own.
 bench: .venv/installed .venv-rivals/installed

@@ -14,6 +14,7 @@ import normlab
 from normlab import InputError, Result, compare
 from normlab.norms import Norm
 from normlab.study.progress import Progress
+from normlab.study.store import DamageWarning
 from tests.command import Finished
 
 RNG = np.random.default_rng(0)
@@ -133,10 +134,12 @@ def test_lost_records_are_made_again_from_the_parts(result: Result, tmp_path: Pa
     folder = tmp_path / "copy"
     shutil.copytree(result.folder, folder)
     (folder / "runs.parquet").unlink()
-    again = compare((X, Y), network, out=folder, **SETTINGS)
+    with pytest.warns(DamageWarning, match=r"runs\.parquet is damaged: it is gone"):
+        again = compare((X, Y), network, out=folder, **SETTINGS)
     assert again.runs.equals(result.runs)
     (folder / "summary.json").write_text("{")
-    again = compare((X, Y), network, out=folder, **SETTINGS)
+    with pytest.warns(DamageWarning, match=r"summary\.json is damaged: 1 bytes where"):
+        again = compare((X, Y), network, out=folder, **SETTINGS)
     assert again.runs.equals(result.runs)
 
 

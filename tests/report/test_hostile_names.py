@@ -23,6 +23,7 @@ from normlab.report.figures import overview
 from normlab.report.page import render_page, write_document
 from normlab.report.picture import save_picture
 from normlab.report.records import Records
+from normlab.store.seals import sealed_page
 from normlab.terminal import show_result
 from normlab.visible import visible
 from tests.hostile import HOSTILE
@@ -206,7 +207,7 @@ def test_a_name_adds_nothing_to_a_page_but_text(
     assert all(visible(value) == value for value in (shown, *(value for _, value in found.values)))
     assert len(html) < 2_000_000
     write_document(html, tmp_path / "page.html")
-    assert (tmp_path / "page.html").read_text(encoding="utf-8") == html
+    assert (tmp_path / "page.html").read_bytes() == sealed_page(html)
 
 
 def test_a_picture_of_a_long_name_is_no_wider(make_records: Callable[..., Records], tmp_path: Path) -> None:

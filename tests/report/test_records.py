@@ -48,8 +48,8 @@ def test_a_broken_file_is_named_in_one_line(folder: Path, name: str) -> None:
 
 
 def test_json_nested_beyond_reason_is_no_record(folder: Path) -> None:
-    (folder / "summary.json").write_text("[" * 100_000)
-    with pytest.raises(InputError, match=r"summary\.json must be readable"):
+    (folder / "manifest.json").write_text("[" * 100_000)
+    with pytest.raises(InputError, match=r"manifest\.json is damaged: no JSON"):
         read_records(folder)
 
 

@@ -56,6 +56,7 @@ def planted(
                 "diverged_step": 1 if has_diverged else None,
                 "initial_hash": str(seed),
                 "order_hash": str(seed),
+                "final_hash": str(seed),
             }
             runs.append(rows[-1] | last)
     return (

@@ -18,6 +18,7 @@ from normlab.study.cells import Chunk
 from normlab.study.design import make_study
 from normlab.study.laboratory import named_model, trainer_of
 from normlab.study.probing import PROBE_SCHEMA, Probing, probe_batch
+from normlab.study.store import DamageWarning
 
 SETTINGS: dict[str, Any] = {
     "data": "wine",
@@ -122,7 +123,8 @@ def test_lost_probes_are_made_again_from_the_parts(result: Result, probes: pl.Da
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(execute, "first_batch_example", lambda *_: None)
         patched.setattr(local, "train_chunk", None)  # nothing is trained
-        again = compare(**SETTINGS, out=result.folder)
+        with pytest.warns(DamageWarning, match=r"probes\.parquet is damaged: it is gone"):
+            again = compare(**SETTINGS, out=result.folder)
     assert again.probes is not None
     assert again.probes.equals(probes)
 
