@@ -11,11 +11,11 @@ import numpy as np
 from normlab.norms import NORMS, Norm, check_model
 from normlab.train.blueprint import blueprint
 from normlab.train.initial import InitialValues
-from normlab.train.loop import RunState, Trainer, evaluate, train_epoch
+from normlab.train.loop import RunState, Trainer, evaluate
 from normlab.train.objective import objective_for
 from normlab.train.optimizers import OPTIMIZERS, initial_state
 from normlab.train.order import epoch_order
-from tests.train.setting import BATCH_SIZE, small_digits
+from tests.train.setting import BATCH_SIZE, small_digits, train_epoch
 
 NUM_TRAIN, EPOCHS, RATE = 40 * BATCH_SIZE, 5, 0.01
 # With Keras's 0.99, a seventh of a moving statistic would still be its initial value after these 200 steps.
