@@ -162,7 +162,10 @@ def run_study(
     require_portable(engine, source)
     from normlab.study.store import Store
 
-    named = Store(out) if out is not None else None  # before minutes are spent on loading
+    named = None
+    if out is not None:  # before minutes are spent on loading
+        named = Store(out)
+        named.require_free()
     dataset = prepare_training(study, data)
     from normlab.study.execute import execute
     from normlab.study.laboratory import named_model

@@ -61,8 +61,8 @@ class Disk:
 
         def watched(name: str, call: Any) -> Any:
             def do(path: Any, *more: Any, **named: Any) -> Any:
-                if not self._mine(Path(path)):
-                    return call(path, *more, **named)
+                if not self._mine(Path(path)) or (name == "mkdir" and Path(path).exists()):
+                    return call(path, *more, **named)  # a folder that is there reaches no disk
                 if name != "mkdir":
                     self._keep_number(Path(more[0] if more else path))
                 return self._do(f"{name} {Path(path).name}", lambda: call(path, *more, **named))

@@ -77,6 +77,7 @@ def _checkpoints(folder: Path) -> list[str]:
 @pytest.mark.parametrize(("arm", "epoch"), [("none", 1), ("batch", 2), ("batch", 3)])
 def test_ctrl_c_keeps_what_was_trained(arm: str, epoch: int, alone: dict[str, pl.DataFrame], tmp_path: Path) -> None:
     told: list[tuple[str, int]] = []
+    before = signal.getsignal(signal.SIGINT)
 
     def press(now: Progress) -> None:
         told.append((now.arm, now.epoch))
@@ -87,7 +88,7 @@ def test_ctrl_c_keeps_what_was_trained(arm: str, epoch: int, alone: dict[str, pl
         compare(**SETTINGS, out=tmp_path / "out", watch=press)
     assert told[-1] == (arm, epoch)
     assert _checkpoints(tmp_path / "out") == [".json", ".safetensors"]
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before
     trained: list[int] = []
     finish = Population.finish
 
@@ -103,7 +104,10 @@ def test_ctrl_c_keeps_what_was_trained(arm: str, epoch: int, alone: dict[str, pl
     assert _checkpoints(tmp_path / "out") == []
 
 
-def test_a_second_ctrl_c_stops_at_once() -> None:
+def test_a_second_ctrl_c_goes_to_the_handler_that_was_there() -> None:
+    def raising(number: int, frame: object) -> None:
+        raise KeyboardInterrupt("the second")
+
     def press_twice() -> None:
         with asking_to_stop() as is_asked:
             assert not is_asked()
@@ -111,9 +115,22 @@ def test_a_second_ctrl_c_stops_at_once() -> None:
             assert is_asked()
             os.kill(os.getpid(), signal.SIGINT)
 
+    before = signal.signal(signal.SIGINT, raising)
+    try:
+        with pytest.raises(KeyboardInterrupt, match="the second"):
+            press_twice()
+        assert signal.getsignal(signal.SIGINT) is raising
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_after_the_last_pause_is_not_lost() -> None:
+    def press() -> None:
+        with asking_to_stop():
+            os.kill(os.getpid(), signal.SIGINT)
+
     with pytest.raises(KeyboardInterrupt):
-        press_twice()
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        press()
 
 
 def test_a_thread_has_no_ctrl_c_to_handle() -> None:

@@ -29,8 +29,7 @@ def only_writer(folder: Path) -> Iterator[None]:
     try:
         lock.acquire(timeout=INSTANT_SECONDS, poll_interval=POLL_SECONDS)
     except Timeout:
-        action = "wait until that one ends, or choose another --out"
-        raise InputError("one process at a time may run a study in --out", f"{folder} in use", action) from None
+        raise in_use(folder) from None
     try:
         yield
     finally:
@@ -52,3 +51,9 @@ def is_held(folder: Path) -> bool | None:
         return None
     lock.release()
     return False
+
+
+def in_use(folder: Path) -> InputError:
+    """Return the line that refuses a second writer."""
+    action = "wait until that one ends, or choose another --out"
+    return InputError("one process at a time may run a study in --out", f"{folder} in use", action)

@@ -6,6 +6,7 @@ size and hash: a `Listing`. A sealed page ends in a comment with the hash of all
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import math
@@ -13,6 +14,8 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+
+from normlab.errors import InputError
 
 Listing = dict[str, dict[str, Any]]
 SEAL = "sha256"
@@ -119,4 +122,7 @@ def _bytes_of(path: Path) -> bytes:
     except FileNotFoundError:
         raise DamagedError(path, "it is gone") from None
     except OSError as error:
-        raise DamagedError(path, f"it can't be read ({error.strerror or error})") from None
+        if error.errno in (errno.EIO, errno.EISDIR):
+            raise DamagedError(path, f"it can't be read ({error.strerror})") from None
+        # Too many open files, a missing right, a network that is away: the file may be whole.
+        raise InputError(f"{path} must be readable", error.strerror or str(error), "mend that and run again") from None

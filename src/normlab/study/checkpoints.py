@@ -70,7 +70,7 @@ class Checkpoints:
             remove_file(path)
 
     def drop_all_but(self, wanted: set[str]) -> None:
-        """Remove the checkpoints of all other chunks, and tensors that no checkpoint names."""
+        """Remove the checkpoints of all other chunks."""
         for path in sorted(self.folder.glob("*.json")) + sorted(self.folder.glob("*.safetensors")):
             if path.name.split(".")[0] not in wanted:
                 remove_file(path)

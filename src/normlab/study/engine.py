@@ -65,7 +65,7 @@ class Engine(Protocol):
     """Trains chunks."""
 
     def train(self, chunks: Sequence[Chunk]) -> Iterator[Finished]:
-        """Train chunks and give them back, in order.
+        """Train chunks and give each back once; in order where looks may end the stage.
 
         Raises:
             OutOfMemoryError: If one does not fit.

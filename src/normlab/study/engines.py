@@ -52,7 +52,7 @@ def running_engine(name: str, address: str | None) -> Iterator[EngineMaker]:
     made: list[RayEngine] = []
 
     def make(work: Work) -> Engine:
-        made.append(RayEngine(work))
+        made[:] = [RayEngine(work)]  # the one before was cancelled at its end, and holds a laboratory
         return made[-1]
 
     with ray_session(address):

@@ -19,7 +19,7 @@ from normlab.study.limits import Limits
 from normlab.study.local import LocalEngine
 from normlab.study.probing import require_measurable
 from normlab.study.progress import Interrupted, Progress, StoppedError, ignore_progress
-from normlab.study.provenance import code_sha256, machine, versions
+from normlab.study.provenance import code_sha256, machine, own_files, versions
 from normlab.study.stages import Stages, num_runs
 from normlab.study.store import Store, identity_digest
 from normlab.version import __version__
@@ -65,6 +65,7 @@ def execute(
         "study": study.model_dump(mode="json", exclude={"data_dir"}),
         "data": about_data,
         "models": {arm: plan.digest() for arm, plan in plans.items()},
+        "own_files": own_files(study),
         "code_sha256": code_sha256(),
         "versions": versions(),
         "devices": about["devices"],
@@ -76,9 +77,10 @@ def execute(
         if finished is not None:
             return finished
         limits, digest = limits or Limits(), identity_digest(identity)
+        deadline = None if limits.seconds is None else started + limits.seconds
         try:
             with asking_to_stop() as is_asked:
-                stages = Stages(study, dataset, plans, store, limits, engine, watch, digest, is_asked)
+                stages = Stages(study, dataset, plans, store, limits, deadline, engine, watch, digest, is_asked)
                 summary, tables = stages.train()
         except (KeyboardInterrupt, OutOfTimeError) as end:
             counts = (_write_complete(store), num_runs(study), study.seeds == "auto")

@@ -22,21 +22,26 @@ def never() -> bool:
 def asking_to_stop() -> Iterator[Callable[[], bool]]:
     """Yield what tells whether Ctrl-C was pressed inside the block.
 
-    Only where Ctrl-C would raise `KeyboardInterrupt`: in the main thread, with Python's own handler.
+    Only in the main thread, and where Ctrl-C is not ignored; the second goes to the handler that was there before.
+
+    Raises:
+        KeyboardInterrupt: At the end of a block that did not notice.
     """
-    is_main = threading.current_thread() is threading.main_thread()
-    if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
         yield never
         return
     asked = threading.Event()
 
     def ask(number: int, frame: FrameType | None) -> None:
         if asked.is_set():
-            signal.default_int_handler(number, frame)
+            before(number, frame)
         asked.set()
 
     signal.signal(signal.SIGINT, ask)
     try:
         yield asked.is_set
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGINT, before)
+    if asked.is_set():
+        raise KeyboardInterrupt

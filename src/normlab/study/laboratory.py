@@ -37,6 +37,7 @@ class Laboratory:
     layout: str
     layout_seconds: Mapping[str, float]
     num_devices: int = 1
+    halvings: tuple[dict[str, Any], ...] = ()
 
     @property
     def compile_seconds(self) -> float:
@@ -116,6 +117,7 @@ def set_up(
 
     Raises:
         InputError: If an earlier start used another number of devices, or one run per device does not fit.
+        OutOfMemoryError: If the data do not fit.
     """
     from normlab.train.blueprint import shared_paths
     from normlab.train.device_data import place
@@ -125,7 +127,8 @@ def set_up(
     from normlab.train.population import Population
 
     mesh = run_mesh()
-    data = place(dataset.train, dataset.validation, dataset.test, mesh)
+    with noticing_lack():
+        data = place(dataset.train, dataset.validation, dataset.test, mesh)
     values = InitialValues()
     if recorded and recorded["num_devices"] != mesh.size:
         received = f"{mesh.size} devices where this study began on {recorded['num_devices']}"
@@ -144,17 +147,20 @@ def set_up(
     known = recorded or (remembered_layout(digest, chunk_runs) if digest else None)
     baseline = population(first, known["layout"]) if known else None
     seconds = known["layout_seconds"] if known else {}
+    halvings: tuple[dict[str, Any], ...] = ()
     while baseline is None:
         try:
             with noticing_lack():
                 baseline, seconds = choose_layout(lambda layout: population(first, layout))
         except OutOfMemoryError as error:
-            chunk_runs = halved(chunk_runs, mesh.size, error)
+            before, chunk_runs = chunk_runs, halved(chunk_runs, mesh.size, error.needed)
+            halvings += ({"from": before, "to": chunk_runs, "because": error.needed},)
     if digest and not known:
         remember_layout(digest, chunk_runs, {"layout": baseline.layout, "layout_seconds": seconds})
     others = {arm.name: population(arm, baseline.layout) for arm in study.arms[1:]}
     shared = shared_paths(list(plans.values()))
-    return Laboratory({first.name: baseline, **others}, shared, chunk_runs, baseline.layout, seconds, mesh.size)
+    populations = {first.name: baseline, **others}
+    return Laboratory(populations, shared, chunk_runs, baseline.layout, seconds, mesh.size, halvings)
 
 
 def named_model(study: Study, dataset: Dataset) -> PlanBuilder:

@@ -1,4 +1,4 @@
-"""What a study may use: memory, time, and how much work a sudden end may cost. No limit changes a study's numbers."""
+"""What a study may use: memory, time, and how much work a sudden end may cost. Less memory means smaller chunks."""
 
 from __future__ import annotations
 

@@ -45,7 +45,8 @@ class LocalEngine:
         work = self.work
         probing = self.probing if chunk.stage == "report" else None
         observe = ignore_state if probing is None else probing.observer(chunk)
-        begun, before = self._taken_up(chunk, probing)
+        with noticing_lack():
+            begun, before = self._taken_up(chunk, probing)
         keeping = _Keeping(work, chunk, probing, before)
         if begun is not None:
             for arm, records in begun.records.items():

@@ -72,11 +72,11 @@ def largest_chunk(study: Study, plans: Mapping[str, Blueprint], budget_bytes: in
     return max(0, budget_bytes - side_by_side * working) // states
 
 
-def halved(chunk_runs: int, num_devices: int, error: OutOfMemoryError) -> int:
+def halved(chunk_runs: int, num_devices: int, needed: str) -> int:
     """Return half a chunk's runs, a multiple of the devices; raise `InputError` where that is less than one each."""
     if chunk_runs <= num_devices:
         action = "give more memory, or choose a smaller network or batch size"
-        raise InputError("memory must hold one run of every arm per device", error.needed, action) from error
+        raise InputError("memory must hold one run of every arm per device", needed, action)
     return max(num_devices, chunk_runs // 2 // num_devices * num_devices)
 
 

@@ -56,7 +56,8 @@ class Parts:
 
     def receipt_files(self) -> list[Path]:
         """Return the files of the receipts; no other file is taken for one."""
-        return [path for path in sorted(self.folder.glob("*.json")) if CHUNK_NAME.fullmatch(path.stem)]
+        found = [path for path in self.folder.glob("*.json") if CHUNK_NAME.fullmatch(path.stem)]
+        return sorted(found, key=lambda path: (len(path.stem.split("-")[1]), path.stem))
 
     def whole_receipts(self) -> tuple[list[Receipt], list[DamagedError]]:
         """Return the receipts that are whole, and what is wrong with the others."""

@@ -5,10 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import re
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from normlab.study.design import Study
 
 PACKAGES = ("jax", "jaxlib", "keras", "numpy", "scipy", "polars", "scikit-learn")
 
@@ -42,6 +46,17 @@ def code_sha256() -> str:
     for path in sorted(root.rglob("*.py")):
         sha.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return sha.hexdigest()
+
+
+def own_files(study: Study) -> dict[str, str]:
+    """Return a sha256 of every file of the user's own that a study refers to, by reference: its model, its norms."""
+    references = [study.model, *(arm.norm for arm in study.arms)]
+    paths = {name: Path(re.sub(r"(\.py):\w+$", r"\1", name)) for name in references}
+    return {
+        name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for name, path in paths.items()
+        if path.suffix in (".py", ".keras")
+    }
 
 
 def _processor() -> str:

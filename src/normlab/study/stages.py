@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from normlab.errors import InputError
 from normlab.store.files import writing_to
 from normlab.study import names
 from normlab.study.cells import Cell, Chunk, Stage, chunks, report_cells, tuning_cells
@@ -45,6 +45,7 @@ class Stages:
         plans: Mapping[str, Blueprint],
         store: Store,
         limits: Limits,
+        deadline: float | None,
         make_engine: EngineMaker,
         watch: Callable[[Progress], None],
         digest: str,
@@ -53,7 +54,7 @@ class Stages:
         self.study, self.dataset, self.plans, self.store, self.limits = study, dataset, plans, store, limits
         self.make_engine, self.watch, self.digest = make_engine, watch, digest
         self.is_asked_to_stop = is_asked_to_stop
-        self.deadline = None if limits.seconds is None else time.monotonic() + limits.seconds
+        self.deadline = deadline
         self.runs_done = 0
         self.timing: dict[str, float] = {}
         self._told: dict[str, int] = {}  # runs times epochs of chunks under way
@@ -61,6 +62,8 @@ class Stages:
         recorded = store.engine()
         self._halvings: list[dict[str, Any]] = list(recorded["halvings"]) if recorded else []
         self._set_up(recorded)
+        if is_asked_to_stop():
+            raise KeyboardInterrupt
 
     def train(self) -> tuple[dict[str, Any], dict[str, pl.DataFrame]]:
         """Tune where asked, train the runs reported on, and return the summary and the tables of all records."""
@@ -83,12 +86,15 @@ class Stages:
     def _stage(self, stage: Stage, cells: list[Cell], looks: Looks | None = None) -> pl.DataFrame:
         """Train the chunks of a stage that are not yet on record; looks may end it before the last."""
         seen: set[int] = set()
-        while True:
+        needed: str | None = ""
+        while needed is not None:
+            if needed:
+                self._halve(needed)
             try:
                 self._train(self._chunks(stage, cells), looks, seen)
-                break
+                needed = None
             except OutOfMemoryError as error:
-                self._halve(error)
+                needed = error.needed  # not the error: its traceback holds all that is in memory
         runs = self.store.parts.read("runs")
         return runs.filter(pl.col("stage") == stage)
 
@@ -118,7 +124,14 @@ class Stages:
         return chunks(stage, cells, self.laboratory.chunk_runs, recorded)
 
     def _set_up(self, recorded: Mapping[str, Any] | None) -> None:
-        self.laboratory = set_up(self.study, self.dataset, self.plans, recorded, self.limits.memory_bytes, self.digest)
+        try:
+            self.laboratory = set_up(
+                self.study, self.dataset, self.plans, recorded, self.limits.memory_bytes, self.digest
+            )
+        except OutOfMemoryError as error:
+            action = "give more memory, or choose smaller data"
+            raise InputError("memory must hold the data", error.needed, action) from None
+        self._halvings += self.laboratory.halvings
         if self._engine_record() != recorded:
             self.store.write_engine(self._engine_record())
         work = Work(
@@ -134,11 +147,11 @@ class Stages:
         )
         self.engine = self.make_engine(work)
 
-    def _halve(self, error: OutOfMemoryError) -> None:
+    def _halve(self, needed: str) -> None:
         """Go on with chunks of half the runs, and record it."""
         recorded, before = self._engine_record(), self.laboratory.chunk_runs
-        half = halved(before, self.laboratory.num_devices, error)
-        self._halvings.append({"from": before, "to": half, "because": error.needed})
+        half = halved(before, self.laboratory.num_devices, needed)
+        self._halvings.append({"from": before, "to": half, "because": needed})
         self.store.write_engine({**recorded, "chunk_runs": half})
         self._add_timing()
         self._told.clear()
@@ -158,7 +171,7 @@ class Stages:
             primary_metric(self.dataset.task),
             self.study.margin,
             self.study.most_seeds,
-            self.laboratory.chunk_runs,
+            self._halvings[0]["from"] if self._halvings else self.laboratory.chunk_runs,
             self.laboratory.uninformed_loss,
         )
 

@@ -15,7 +15,7 @@ import polars as pl
 
 from normlab.errors import InputError
 from normlab.store.files import ASIDE, make_folder, remove_file, write_file, writing_to
-from normlab.store.lock import LOCK, only_writer
+from normlab.store.lock import LOCK, in_use, is_held, only_writer
 from normlab.store.seals import DamagedError, Listing, listed, plain, read_listed, read_sealed_json, sealed_json
 from normlab.study.checkpoints import Checkpoints
 from normlab.study.names import ENGINE, IDENTITY, MANIFEST, STUDY, SUMMARY
@@ -42,6 +42,11 @@ class Store:
         self.parts = Parts(self.folder)
         self.checkpoints = Checkpoints(self.folder)
         self._set_aside: set[str] = set()  # chunks
+
+    def require_free(self) -> None:
+        """Raise `InputError` if another process writes to the folder now."""
+        if self.folder.is_dir() and is_held(self.folder):
+            raise in_use(self.folder)
 
     @contextmanager
     def only_writer(self) -> Iterator[None]:
@@ -84,11 +89,11 @@ class Store:
                 self._require_same(recorded, identity)
             for path in [*self.folder.glob(f".*{ASIDE}"), *self.folder.glob(f"*/.*{ASIDE}")]:
                 remove_file(path)
+            if recorded is None:
+                self._write(STUDY, sealed_json({**plain(identity), **plain(about), IDENTITY: digest}))
             for found in self.parts.set_aside_damaged(digest):
                 warnings.warn(f"{found}; its chunk is trained again", DamageWarning, stacklevel=3)
                 self._set_aside.add(found.path.name.split(".")[0])
-            if recorded is None:
-                self._write(STUDY, sealed_json({**plain(identity), **plain(about), IDENTITY: digest}))
             self.checkpoints.drop_all_but(set(self.checkpoints.names()) - {r.chunk for r in self.parts.receipts()})
 
     def engine(self) -> dict[str, Any] | None:

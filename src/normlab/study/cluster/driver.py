@@ -46,7 +46,9 @@ class RayEngine:
             "engine": engine,
             "memory_bytes": work.limits.memory_bytes,
             "platform": _platform(),
-            "makings": makings({arm: population.plan for arm, population in work.laboratory.populations.items()}),
+            "makings": makings(
+                work.study, {arm: population.plan for arm, population in work.laboratory.populations.items()}
+            ),
         }
         self._setting = json.dumps(setting, sort_keys=True)
         self._arrays = ray.put(arrays)
@@ -59,17 +61,21 @@ class RayEngine:
         self._seconds: Counter[str] = Counter()
 
     def train(self, chunks: Sequence[Chunk]) -> Iterator[Finished]:
-        """Give chunks out, a few ahead, and give them back in order; see `Engine`."""
+        """Give chunks out, a few ahead, and give each back as it comes; where looks may end the stage, in order."""
         waiting = list(reversed(chunks))
+        left = {chunk.name: chunk for chunk in chunks}
+        in_order = self.work.study.seeds == "auto"
         try:
-            for position, chunk in enumerate(chunks):
-                while chunk.name not in self._answers:
-                    given_out = len(chunks) - len(waiting)
-                    while waiting and given_out < position + AHEAD * self._slots():
-                        self._give_out(waiting.pop())
-                        given_out += 1
-                    self._gather()
-                yield self._finished(chunk, self._answers.pop(chunk.name))
+            while left:
+                ready = [name for name in left if name in self._answers]
+                if ready and (not in_order or ready[0] == next(iter(left))):
+                    yield self._finished(left.pop(ready[0]), self._answers.pop(ready[0]))
+                    continue
+                ahead = len(left) - len(waiting)
+                while waiting and ahead < AHEAD * self._slots():
+                    self._give_out(waiting.pop())
+                    ahead += 1
+                self._gather()
         finally:
             self.cancel()
 
@@ -107,12 +113,21 @@ class RayEngine:
         if left <= 0:
             raise OutOfTimeError
         done, _ = ray.wait(list(self._under_way), num_returns=1, timeout=min(POLL_SECONDS, left))
-        for name, arm, epoch in ray.get(self._board.taken.remote()):
+        for name, arm, epoch in self._news():
             for chunk in self._under_way.values():
                 if chunk.name == name:
                     self._tell(chunk, arm, epoch)
         for reference in done:
             self._take(reference)
+
+    def _news(self) -> list[tuple[str, str, int]]:
+        """Return what workers told since the last time; nothing while the board can't be reached."""
+        import ray
+
+        try:
+            return list(ray.get(self._board.taken.remote(), timeout=POLL_SECONDS))
+        except (ray.exceptions.GetTimeoutError, ray.exceptions.RayActorError):
+            return []
 
     def _take(self, reference: Any) -> None:
         """Take what a worker handed back; give the chunk out again where the worker was lost."""

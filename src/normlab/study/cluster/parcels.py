@@ -18,7 +18,7 @@ from normlab.store.seals import plain
 from normlab.study.cells import Cell, Chunk
 from normlab.study.design import Study, make_study
 from normlab.study.parts import parquet
-from normlab.study.provenance import code_sha256, versions
+from normlab.study.provenance import code_sha256, own_files, versions
 
 if TYPE_CHECKING:
     from normlab.data import Dataset
@@ -82,11 +82,12 @@ def unpacked_tables(contents: Mapping[str, bytes]) -> dict[str, pl.DataFrame]:
     return {name: pl.read_parquet(io.BytesIO(content)) for name, content in contents.items()}
 
 
-def makings(plans: Mapping[str, Blueprint]) -> dict[str, Any]:
+def makings(study: Study, plans: Mapping[str, Blueprint]) -> dict[str, Any]:
     """Return what decides numbers in this process: where two have the same, a chunk comes out the same in both."""
     import jax
 
     return {
+        "own_files": sorted(own_files(study).values()),
         "code_sha256": code_sha256(),
         "versions": versions(),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),

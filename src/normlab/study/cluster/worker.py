@@ -107,7 +107,7 @@ def _bench(setting: str, arrays: Any) -> Bench:
         plans = build_plans(study, dataset, own_model(study, dataset, study.model))
     else:
         plans = build_plans(study, dataset, named_model(study, dataset))
-    _require_same(given["makings"], makings(plans))
+    _require_same(given["makings"], makings(study, plans))
     laboratory = set_up(study, dataset, plans, given["engine"], given["memory_bytes"])
     probing = Probing(study, dataset, laboratory) if study.probes else None
     return Bench(study, dataset, laboratory, probing, given["memory_bytes"])
