@@ -48,7 +48,7 @@ def test_the_notebooks_network_runs_as_it_stands(tmp_path: Path) -> None:
     before = Path("out/study.json").read_bytes()
     Path("narrow.py").write_text(NOTEBOOK.read_text().replace("300", "20"))
     again = command("run", "--model", "narrow.py:network", *options, "--out", "out")
-    refused(again, "hold this same study", "models.batch, models.none, study.model", "choose another --out")
+    refused(again, "hold this same study", "models.batch, models.none, own_files, study.model", "choose another --out")
     assert Path("out/study.json").read_bytes() == before
 
 

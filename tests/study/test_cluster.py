@@ -345,7 +345,10 @@ def network(norm):
 """
 UNLIKE = {
     "gone": (_remove, r"the file of a model must exist, got .* \(in a worker\); check its path"),
-    "another": (_change, r"a worker must have what the driver has.*got another models\.batch, models\.none \(in a"),
+    "another": (
+        _change,
+        r"a worker must have what the driver has.*got another models\.batch, models\.none, own_files \(in a",
+    ),
 }
 
 

@@ -48,15 +48,12 @@ def code_sha256() -> str:
     return sha.hexdigest()
 
 
-def own_files(study: Study) -> dict[str, str]:
-    """Return a sha256 of every file of the user's own that a study refers to, by reference: its model, its norms."""
+def own_files(study: Study) -> list[str]:
+    """Return a sha256 of every file of the user's own that a study refers to, its model and its norms; sorted."""
     references = [study.model, *(arm.norm for arm in study.arms)]
-    paths = {name: Path(re.sub(r"(\.py):\w+$", r"\1", name)) for name in references}
-    return {
-        name: hashlib.sha256(path.read_bytes()).hexdigest()
-        for name, path in paths.items()
-        if path.suffix in (".py", ".keras")
-    }
+    paths = {Path(re.sub(r"(\.py):\w+$", r"\1", name)) for name in references}
+    files = (path for path in paths if path.suffix in (".py", ".keras"))
+    return sorted(hashlib.sha256(path.read_bytes()).hexdigest() for path in files)
 
 
 def _processor() -> str:

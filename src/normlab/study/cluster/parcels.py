@@ -87,7 +87,7 @@ def makings(study: Study, plans: Mapping[str, Blueprint]) -> dict[str, Any]:
     import jax
 
     return {
-        "own_files": sorted(own_files(study).values()),
+        "own_files": own_files(study),
         "code_sha256": code_sha256(),
         "versions": versions(),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
