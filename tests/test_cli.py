@@ -13,9 +13,9 @@ import polars as pl
 import pytest
 
 from normlab.replicate import notebook
+from normlab.report.records import shown_comparisons
 from normlab.report.words import sentence
 from normlab.study import stages
-from normlab.terminal import answers
 from normlab.version import __version__
 from tests.command import Finished, command, refused
 
@@ -64,7 +64,7 @@ def test_a_complete_study_is_shown_again_without_training(
     words = " ".join(ended.out.split())
     # The answer is the same sentence, whatever the width that it is broken at.
     summary = json.loads((finished.folder / "summary.json").read_text())
-    (answer,) = answers(summary)
+    (answer,) = shown_comparisons(summary, summary["primary"]["metric"])
     assert " ".join(sentence(answer).split()) in words
     assert words.count(answer["verdict"]) >= 2  # in its table too
     assert _records(finished.folder) == before

@@ -31,25 +31,23 @@ def progress_bar(console: Console) -> Iterator[Callable[[Progress], None]]:
 def show_result(console: Console, result: Result) -> None:
     """Print one table per metric with difference, interval and verdict, the answer, and where the report lies."""
     from normlab.report.own_model import own_model
+    from normlab.report.records import shown_comparisons
     from normlab.report.stopping import stopping_notes
     from normlab.report.table import terminal_tables
-    from normlab.report.words import sentence
+    from normlab.report.words import ranking, sentence
 
     summary = result.records.summary
     for table in terminal_tables(summary, max(console.width, NARROWEST)):
         console.print(table)
     for line in [*own_model(result.records.study), *stopping_notes(summary), *_notes(summary)]:
         console.print(f"Note: {line}", markup=False)
-    for comparison in answers(summary):
+    answers = shown_comparisons(summary, summary["primary"]["metric"])
+    order = ranking(answers)
+    if order is not None:
+        console.print(order, markup=False)
+    for comparison in answers:
         console.print(sentence(comparison), markup=False, style="bold")
     console.print(f"Report: {result.folder / 'report.html'}", markup=False, soft_wrap=True)
-
-
-def answers(summary: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the comparisons that answer the study's question: the primary metric, for every arm."""
-    primary = summary["primary"]
-    wanted = {"metric": primary["metric"], "rate": primary["rate"]}
-    return [row for row in summary["comparisons"] if all(row[name] == value for name, value in wanted.items())]
 
 
 def _notes(summary: dict[str, Any]) -> list[str]:

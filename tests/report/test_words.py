@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from normlab.report.words import sentence
+from normlab.report.words import ranking, sentence
 
 BASE: dict[str, Any] = {
     "metric": "test_accuracy",
@@ -82,3 +82,22 @@ SENTENCES = [
 @pytest.mark.parametrize(("change", "expected"), SENTENCES)
 def test_a_comparison_is_one_sentence(change: dict[str, Any], expected: str) -> None:
     assert sentence(BASE | change) == expected
+
+
+def _row(arm: str, value: float | None, **more: Any) -> dict[str, Any]:
+    named = {"metric": "test_accuracy", "label": "test accuracy", "higher_is_better": True, "baseline": "none"}
+    return named | {"baseline_value": 0.9710, "arm": arm, "value": value} | more
+
+
+def test_arms_are_ranked_by_their_means_the_baseline_among_them() -> None:
+    rows = [_row("weight", 0.9693), _row("batch", 0.9827), _row("lost", None)]
+    assert ranking(rows) == (
+        "In the order of mean test accuracy: batch 98.27 %, none 97.10 %, weight 96.93 %, lost –. "
+        "Verdicts say which differences count."
+    )
+    loss = {"metric": "test_loss", "label": "test loss", "higher_is_better": False, "baseline_value": 0.3}
+    order = ranking([_row("a", 0.4, **loss), _row("b", 0.2, **loss)])
+    assert order is not None
+    places = [order.index(f" {arm} ") for arm in ("b", "none", "a")]
+    assert places == sorted(places)
+    assert ranking([_row("batch", 0.98)]) is None

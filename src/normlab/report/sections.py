@@ -12,11 +12,11 @@ from normlab.report.figures import curve_figures, pair_figure
 from normlab.report.markup import text
 from normlab.report.palette import colours
 from normlab.report.quantities import MISSING, counted, label_of, listed, per_arm, shown_rate, value_scale
-from normlab.report.records import shown_rows
+from normlab.report.records import shown_comparisons, shown_rows
 from normlab.report.setting import confounding
 from normlab.report.stopping import stopping_notes
 from normlab.report.table import ComparisonRow, comparison_rows
-from normlab.report.words import rate_words, sentence
+from normlab.report.words import ranking, rate_words, sentence
 
 if TYPE_CHECKING:
     from normlab.report.records import Records
@@ -29,13 +29,14 @@ def answer_section(records: Records) -> str:
     """Return the verdict on the primary metric in one sentence per arm, then all verdicts at that rate in short."""
     summary = records.summary
     primary = summary["primary"]
-    wanted = {name: primary[name] for name in ("metric", "rate")}
-    answers = [row for row in summary["comparisons"] if all(row[name] == wanted[name] for name in wanted)]
+    answers = shown_comparisons(summary, primary["metric"])
+    order = ranking(answers)
     shown = [row for row in summary["comparisons"] if row["rate"] == primary["rate"]]
     return section(
         "answer",
         "Answer",
         "\n".join(f'<p class="answer">{badge(row["verdict"]).source} {text(sentence(row))}</p>' for row in answers),
+        paragraph(order) if order else "",
         _matrix(
             records,
             comparison_rows(shown),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from normlab.report.quantities import counted, difference_scale, shown_rate
+from normlab.report.quantities import counted, difference_scale, shown_rate, value_scale
 from normlab.report.stopping import confidence
 
 MARKS: dict[str, str] = {
@@ -49,6 +50,28 @@ def sentence(comparison: Mapping[str, Any]) -> str:
         more, less = _PHRASES.get(metric, (f"has {label} {{0}} higher than", f"has {label} {{0}} lower than"))
         claim = f"{arm} {(more if difference > 0 else less).format(size)} {baseline}"
     return f"{opening}{claim} ({evidence(comparison)}): {outcome(comparison)}."
+
+
+def ranking(comparisons: Sequence[Mapping[str, Any]]) -> str | None:
+    """Return all arms in the order of one metric's means, best first; None for fewer than three arms.
+
+    For example: `In the order of mean test accuracy: batch 98.27 %, dyt 97.94 %, none 97.10 %. ...` A mean that is not
+    finite comes last.
+
+    Args:
+        comparisons: Of one metric at one rate, one per arm, all with the same baseline.
+    """
+    if len(comparisons) < 2:
+        return None
+    first = comparisons[0]
+    means = {first["baseline"]: first["baseline_value"], **{row["arm"]: row["value"] for row in comparisons}}
+    sign = -1 if first["higher_is_better"] else 1
+    order = sorted(means, key=lambda arm: math.inf if means[arm] is None else sign * means[arm])
+    scale = value_scale(first["metric"], list(means.values()))
+    arms = ", ".join(f"{arm} {scale.quantity(means[arm])}" for arm in order)
+    return (
+        f"In the order of mean {first.get('label') or first['metric']}: {arms}. Verdicts say which differences count."
+    )
 
 
 def evidence(comparison: Mapping[str, Any]) -> str:
