@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from normlab.errors import InputError
 from normlab.store.seals import DamagedError, Listing, read_listed, read_sealed_json
 from normlab.study.names import EPOCHS, IDENTITY, MANIFEST, PROBES, RUNS, STUDY, SUMMARY
-from normlab.study.parts import Parts, Receipt, read_parquet, require_of
+from normlab.study.parts import Parts, Receipt, read_parquet, require_of, require_study
 
 if TYPE_CHECKING:
     import polars as pl
@@ -77,8 +77,7 @@ def read_material(folder: Path) -> Material:
         InputError: If there is no study, or nothing of it is finished and whole.
     """
     folder = Path(folder)
-    if not folder.is_dir() or not ((folder / STUDY).exists() or Parts(folder).receipt_files()):
-        raise InputError("a study must lie in the folder named", f"{folder} without {STUDY}", "check the path")
+    require_study(folder)
     left_out: list[str] = []
     study = _sealed(folder / STUDY, left_out)
     manifest = _sealed(folder / MANIFEST, left_out) if (folder / MANIFEST).exists() else None

@@ -88,11 +88,15 @@ class EngineWarning(UserWarning):
 EngineMaker = Callable[[Work], Engine]
 
 
-def engine_record(laboratory: Laboratory) -> dict[str, Any]:
-    """Return what is recorded of how runs are cut into chunks and trained; with the same, numbers are the same."""
+def composition(laboratory: Laboratory) -> dict[str, Any]:
+    """Return how runs are cut into chunks and trained; with the same, numbers are the same."""
     return {
         "layout": laboratory.layout,
-        "layout_seconds": dict(laboratory.layout_seconds),
         "chunk_runs": laboratory.chunk_runs,
         "num_devices": laboratory.num_devices,
     }
+
+
+def engine_record(laboratory: Laboratory) -> dict[str, Any]:
+    """Return what is recorded of an engine: its composition, and the seconds that the layouts took."""
+    return {**composition(laboratory), "layout_seconds": dict(laboratory.layout_seconds)}

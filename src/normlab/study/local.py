@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,10 @@ import numpy as np
 from normlab.store.files import writing_to
 from normlab.store.seals import DamagedError
 from normlab.study.cells import Chunk
-from normlab.study.engine import Finished, OutOfTimeError, Work, engine_record
+from normlab.study.engine import Finished, OutOfTimeError, Work, composition
 from normlab.study.memory import noticing_lack, require_room
 from normlab.study.names import IDENTITY
-from normlab.study.probing import Probing
+from normlab.study.probing import Probing, seconds_spent
 from normlab.study.resumption import packed, unpacked
 from normlab.study.store import DamageWarning
 from normlab.study.training import Underway, ignore_state, train_chunk
@@ -35,11 +36,7 @@ class LocalEngine:
 
     def timing(self) -> dict[str, float]:
         """Return seconds spent on compiling and on probes."""
-        seconds = {"compile_seconds": self.work.laboratory.compile_seconds}
-        if self.probing is None:
-            return seconds
-        probing = {"probe_seconds": self.probing.seconds, "probe_compile_seconds": self.probing.compile_seconds}
-        return seconds | probing
+        return seconds_spent(self.work.laboratory, self.probing)
 
     def _train(self, chunk: Chunk) -> Finished:
         work = self.work
@@ -47,15 +44,11 @@ class LocalEngine:
         observe = ignore_state if probing is None else probing.observer(chunk)
         with noticing_lack():
             begun, before = self._taken_up(chunk, probing)
-        keeping = _Keeping(work, chunk, probing, before)
+        keeping, told = _Keeping(work, chunk, probing, before), partial(work.told, chunk)
         if begun is not None:
             for arm, records in begun.records.items():
                 for epoch in range(1, len(records) + 1):
-                    work.told(chunk, arm, epoch)
-
-        def told(arm: str, epoch: int) -> None:
-            work.told(chunk, arm, epoch)
-
+                    told(arm, epoch)
         with noticing_lack():
             epochs, runs = train_chunk(
                 work.laboratory, work.study, work.dataset, chunk, told, observe, begun, keeping.pause
@@ -122,6 +115,4 @@ class _Keeping:
 def _about(work: Work, chunk: Chunk) -> dict[str, Any]:
     """Return what must be the same for a checkpoint to be gone on with."""
     cells = [[cell.seed, dict(cell.rates)] for cell in chunk.cells]
-    how = engine_record(work.laboratory)
-    how.pop("layout_seconds")
-    return {IDENTITY: work.digest, "cells": cells, "engine": how}
+    return {IDENTITY: work.digest, "cells": cells, "engine": composition(work.laboratory)}

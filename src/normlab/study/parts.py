@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from normlab.errors import InputError
 from normlab.store.files import flush_folder, make_folder, write_file
 from normlab.store.seals import DamagedError, listed, read_listed, read_sealed_json, sealed_json
 from normlab.study.cells import CHUNK_NAME, Chunk
-from normlab.study.names import DAMAGED, IDENTITY, PARTS
+from normlab.study.names import DAMAGED, IDENTITY, PARTS, STUDY
 
 if TYPE_CHECKING:
     import polars as pl
@@ -131,6 +132,17 @@ class Parts:
                 path.replace(_free(target / path.name))
         flush_folder(target)
         flush_folder(self.folder)
+
+
+def is_of_a_study(folder: Path) -> bool:
+    """Return whether a folder holds a study: the file that says which, or, should that be lost, a finished chunk."""
+    return (folder / STUDY).exists() or bool(Parts(folder).receipt_files())
+
+
+def require_study(folder: Path) -> None:
+    """Raise `InputError` unless a folder holds a study."""
+    if not is_of_a_study(folder):
+        raise InputError("a study must lie in the folder named", f"{folder} without {STUDY}", "check the path")
 
 
 def parquet(table: pl.DataFrame) -> bytes:

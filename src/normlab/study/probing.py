@@ -145,3 +145,11 @@ class Probing:
             self._of_arm[arm, name] = functions.measure(trainer, first, self.x, self.y)
             self.seconds += time.perf_counter() - start
         return self._of_arm[arm, name]
+
+
+def seconds_spent(laboratory: Laboratory, probing: Probing | None) -> dict[str, float]:
+    """Return the seconds that a study's summary keeps apart from training: compiling, probes."""
+    seconds = {"compile_seconds": laboratory.compile_seconds}
+    if probing is not None:
+        seconds |= {"probe_seconds": probing.seconds, "probe_compile_seconds": probing.compile_seconds}
+    return seconds

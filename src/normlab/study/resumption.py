@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from normlab.study.checkpoints import next_arm
 from normlab.study.laboratory import Laboratory
 from normlab.study.training import Underway
 
@@ -57,7 +58,7 @@ def unpacked(laboratory: Laboratory, about: Mapping[str, Any], tensors: Mapping[
         records[arm] = [EpochRecord(*(values[row] for values in stacked)) for row in rows]
     epoch = None
     if about["epoch"] is not None:
-        population = laboratory.populations[_turn(about)]
+        population = laboratory.populations[next_arm(about)]
         totals = population.place(Totals(tensors["epoch/loss"], tensors["epoch/hits"]))
         left = about["epoch"]
         epoch = EpochUnderWay([], left["of"], left["batches"], totals, left["seconds"])
@@ -73,11 +74,6 @@ def _state(tensors: Mapping[str, np.ndarray], number: int) -> RunState:
 
     variables = (numbered(kind) for kind in VARIABLES)
     return RunState(*variables, *(tensors[f"{number}/{kind}"] for kind in COUNTS))
-
-
-def _turn(about: Mapping[str, Any]) -> str:
-    """Return the arm whose turn it is: the first of those with the fewest epochs."""
-    return min(about["arms"], key=about["epochs"].__getitem__)
 
 
 def _with_text_keys(hashes: Mapping[str, Mapping[int, str]]) -> dict[str, dict[str, str]]:

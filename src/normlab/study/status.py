@@ -11,12 +11,12 @@ from typing import Any
 from normlab.errors import InputError
 from normlab.store.lock import is_held
 from normlab.store.seals import DamagedError, read_sealed_json
-from normlab.study.checkpoints import Checkpoints
+from normlab.study.checkpoints import Checkpoints, next_arm
 from normlab.study.names import ENGINE, IDENTITY, MANIFEST, STUDY
-from normlab.study.parts import Parts, Receipt
+from normlab.study.parts import Parts, Receipt, require_study
 
 # A file that is being replaced while it is read is there, whole, a moment later.
-LOOKS, PAUSE_SECONDS = 3, 0.05
+TRIES, PAUSE_SECONDS = 3, 0.05
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def read_status(folder: Path) -> Status:
         InputError: If there is no study, or the file that says which one is damaged.
     """
     status = _look(folder)
-    for _ in range(LOOKS - 1):
+    for _ in range(TRIES - 1):
         if not status.damage:
             break
         time.sleep(PAUSE_SECONDS)
@@ -116,8 +116,7 @@ def read_study(folder: Path) -> dict[str, Any]:
     Raises:
         InputError: If it is not there or damaged.
     """
-    if not folder.is_dir() or not ((folder / STUDY).exists() or Parts(folder).receipt_files()):
-        raise InputError("a study must lie in the folder named", f"{folder} without {STUDY}", "check the path")
+    require_study(folder)
     try:
         return read_sealed_json(folder / STUDY)
     except DamagedError as damage:
@@ -198,7 +197,7 @@ def _under_way(
 def _progress(name: str, about: Mapping[str, Any]) -> UnderWay:
     """Return how far a checkpoint is: the arm with the fewest epochs is next."""
     now, num_cells = about["underway"], len(about["cells"])
-    arm = min(now["arms"], key=now["epochs"].__getitem__)
+    arm = next_arm(now)
     begun = now["epoch"]
     part = begun["batches"] / begun["of"] if begun else 0.0
     return UnderWay(

@@ -19,7 +19,7 @@ from normlab.store.lock import LOCK, in_use, is_held, only_writer
 from normlab.store.seals import DamagedError, Listing, listed, plain, read_listed, read_sealed_json, sealed_json
 from normlab.study.checkpoints import Checkpoints
 from normlab.study.names import ENGINE, IDENTITY, MANIFEST, STUDY, SUMMARY
-from normlab.study.parts import Parts, parquet
+from normlab.study.parts import Parts, is_of_a_study, parquet
 
 
 class DamageWarning(UserWarning):
@@ -58,7 +58,7 @@ class Store:
         with writing_to(self.folder):
             made = not self.folder.exists()
             make_folder(self.folder)
-            if not made and not self._is_of_a_study():
+            if not made and not is_of_a_study(self.folder):
                 self._require_no_other_files()
             lock = only_writer(self.folder)
             lock.__enter__()
@@ -80,7 +80,7 @@ class Store:
         digest = identity_digest(identity)
         with writing_to(self.folder):
             try:
-                recorded = read_sealed_json(self.folder / STUDY) if self._is_of_a_study() else None
+                recorded = read_sealed_json(self.folder / STUDY) if is_of_a_study(self.folder) else None
             except DamagedError as damage:
                 self._require_only(digest, damage)
                 warnings.warn(f"{damage}; it is written again", DamageWarning, stacklevel=3)
@@ -163,9 +163,6 @@ class Store:
         except DamagedError as damage:
             return damage
         return None
-
-    def _is_of_a_study(self) -> bool:
-        return (self.folder / STUDY).exists() or bool(self.parts.receipt_files())
 
     def _require_same(self, recorded: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
         existing, wanted = {name: recorded.get(name) for name in identity}, plain(identity)

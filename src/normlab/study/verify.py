@@ -7,7 +7,6 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from normlab.errors import InputError
 from normlab.store.files import ASIDE
 from normlab.store.lock import LOCK, is_held
 from normlab.store.seals import DamagedError
@@ -24,7 +23,7 @@ from normlab.study.names import (
     STUDY,
     SUMMARY,
 )
-from normlab.study.parts import TABLES, Parts
+from normlab.study.parts import TABLES, Parts, require_study
 from normlab.study.wholeness import Stamp, checks
 
 RESULTS = (SUMMARY, EXAMPLE, EPOCHS, RUNS, PROBES)
@@ -40,7 +39,7 @@ LOST: dict[str, tuple[str, str]] = {
     "attribution": ("nothing", "leaves it; normlab attribute makes it again"),
 }
 # A file that is being replaced is, at the next look, another one.
-LOOKS, PAUSE_SECONDS = 5, 0.2
+TRIES, PAUSE_SECONDS = 5, 0.2
 # Files that a receipt or a checkpoint names; and the checkpoint, which a finished chunk needs no more.
 _NAMED = {
     PARTS: re.compile(rf"({CHUNK_NAME.pattern})\.({'|'.join(TABLES)})\.parquet"),
@@ -104,10 +103,9 @@ def verify(folder: Path) -> Verification:
     Raises:
         InputError: If there is no study.
     """
-    if not _is_of_a_study(folder):
-        raise InputError("a study must lie in the folder named", f"{folder} without {STUDY}", "check the path")
+    require_study(folder)
     before = now = _look(folder)
-    for _ in range(LOOKS - 1):
+    for _ in range(TRIES - 1):
         if not (now.damaged or now.leftovers or now.foreign):
             break
         time.sleep(PAUSE_SECONDS)
@@ -161,7 +159,3 @@ def _is_ours(name: str) -> bool:
 def _lister(name: str) -> set[str]:
     """Return the file that would name this one, were it whole."""
     return {f"{name.partition('.')[0]}.json" if "/" in name else MANIFEST}
-
-
-def _is_of_a_study(folder: Path) -> bool:
-    return folder.is_dir() and ((folder / STUDY).exists() or bool(Parts(folder).receipt_files()))

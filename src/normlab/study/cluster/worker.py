@@ -20,7 +20,7 @@ from normlab.study.cluster.parcels import makings, packed_tables, unpacked_chunk
 from normlab.study.design import Study
 from normlab.study.laboratory import Laboratory, build_plans, named_model, set_up
 from normlab.study.memory import OutOfMemoryError, noticing_lack, require_room
-from normlab.study.probing import Probing
+from normlab.study.probing import Probing, seconds_spent
 from normlab.study.store import differences
 from normlab.study.training import Underway, ignore_state, train_chunk
 
@@ -126,7 +126,7 @@ def _trained(bench: Bench, chunk: str, board: Any) -> dict[str, Any]:
     probing = bench.probing if wanted.stage == "report" else None
     observe = ignore_state if probing is None else probing.observer(wanted)
     teller = _Teller(wanted.name, board)
-    before, began = _timing(bench), time.monotonic()
+    before, began = seconds_spent(bench.laboratory, bench.probing), time.monotonic()
 
     def pause(_: Underway) -> None:
         if bench.memory_bytes is not None:
@@ -136,16 +136,8 @@ def _trained(bench: Bench, chunk: str, board: Any) -> dict[str, Any]:
     tables = {"epochs": epochs, "runs": runs}
     if probing is not None:
         tables["probes"] = probing.taken()
-    timing = {name: seconds - before[name] for name, seconds in _timing(bench).items()}
+    timing = {name: seconds - before[name] for name, seconds in seconds_spent(bench.laboratory, bench.probing).items()}
     return {"tables": packed_tables(tables), "seconds": time.monotonic() - began, "timing": timing}
-
-
-def _timing(bench: Bench) -> dict[str, float]:
-    timing = {"compile_seconds": bench.laboratory.compile_seconds}
-    if bench.probing is not None:
-        timing["probe_seconds"] = bench.probing.seconds
-        timing["probe_compile_seconds"] = bench.probing.compile_seconds
-    return timing
 
 
 class _Teller:
