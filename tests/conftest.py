@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,12 @@ def _devices(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ.pop("NORMLAB_DATA", None)
     prepare(num_cpu_devices=3)
     jax.devices()  # from here on they stand, whatever a command in this process asks for
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _ctrl_c() -> None:
+    """Have Ctrl-C mean what it means at a terminal: a process that is started in the background ignores it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
