@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -96,11 +97,41 @@ def test_a_folder_with_foreign_files_stays_as_it_is(tmp_path: Path) -> None:
     assert _content(tmp_path / "mine") == {"notes.txt": b"mine"}
 
 
-@pytest.mark.parametrize("out", ["file", "file/x", "file/x/y", "a" * 300])
-def test_a_place_that_cannot_be_written_to_is_refused(out: str, tmp_path: Path) -> None:
+TOO_LONG = "a" * 300
+WRITERS = {
+    "run": ("run", *SMALL),
+    "claims": ("claims", "memory"),
+    "replicate": ("replicate", "gradient-rate"),
+    "attribute": ("attribute", "study.toml"),
+}
+
+
+@pytest.mark.parametrize("out", ["file", "file/x", "file/x/y", TOO_LONG, f"new/{TOO_LONG}/x"])
+@pytest.mark.parametrize("writer", WRITERS)
+def test_a_place_that_cannot_be_written_to_is_refused(writer: str, out: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
-    refused(command("run", *SMALL, "--out", out), "--out must be", out, "choose another --out")
-    assert _content(tmp_path) == {"file": b"mine"}
+    arms = '[[arms]]\nnorm = "none"\n[[arms]]\nnorm = "batch"\nactivation = "tanh"\n'
+    (tmp_path / "study.toml").write_text(f"rates = [0.1]\nseeds = 1\n{arms}")
+    before = _content(tmp_path)
+    refused(command(*WRITERS[writer], "--out", out), "--out must be", out, "choose another --out")
+    assert _content(tmp_path) == before
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("folder", ["file", "file/x", TOO_LONG])
+@pytest.mark.parametrize("reader", [("status",), ("verify",), ("export", "--to", "csv")], ids=lambda line: line[0])
+def test_a_place_without_a_study_is_refused(reader: tuple[str, ...], folder: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    refused(command(*reader, folder), "a study must lie in the folder named", folder, "check the path")
+
+
+@pytest.mark.parametrize("out", ["file/x.keras", f"{TOO_LONG}.keras"])
+def test_a_model_is_not_written_where_nothing_can_be(out: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with zipfile.ZipFile(tmp_path / "model.keras", "w") as archive:
+        archive.writestr("config.json", "{}")
+    refused(command("fold", "model.keras", "--out", out), "--out must", out.split("/")[0], "")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "model.keras"]
 
 
 REAL = {

@@ -28,7 +28,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "data": ("norms", "seeding", *BASE),
     "models": ("norms", "own_file", "seeding", *BASE),
 }
-ALLOWED["surgery"] = ("data", "norms", "keras_names", "seeding", *BASE)
+ALLOWED["surgery"] = ("store", "data", "norms", "keras_names", "seeding", *BASE)
 ALLOWED["train"] = ("models", "keras_names", "data", "norms", "seeding", *BASE)
 ALLOWED["probes"] = ("train", *ALLOWED["train"])
 ALLOWED["study"] = ("store", "train", "probes", "stats", "surgery", *ALLOWED["train"])

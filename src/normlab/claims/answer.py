@@ -12,7 +12,7 @@ from normlab.claims.claim import Claim
 from normlab.claims.drawing import Drawing
 from normlab.claims.finding import Finding, not_applicable
 from normlab.stats.multiplicity import holm
-from normlab.store.files import make_folder, write_file
+from normlab.store.files import make_folder, write_file, writing_to
 
 if TYPE_CHECKING:
     import polars as pl
@@ -115,5 +115,6 @@ def corrected(answers: Sequence[Answer]) -> list[Answer]:
 def _keep(evidence: pl.DataFrame, path: Path) -> None:
     from normlab.study.parts import parquet
 
-    make_folder(path.parent)
-    write_file(path, parquet(evidence))
+    with writing_to(path.parent):
+        make_folder(path.parent)
+        write_file(path, parquet(evidence))

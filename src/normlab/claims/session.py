@@ -14,7 +14,7 @@ from normlab.claims.claim import Claim
 from normlab.claims.table import CLAIMS
 from normlab.errors import InputError, require_known
 from normlab.models import MODELS
-from normlab.store.files import make_folder, write_file
+from normlab.store.files import make_folder, require_writable, write_file, writing_to
 from normlab.version import __version__
 
 FILE = "claims.json"
@@ -62,7 +62,8 @@ def answer_claims(
     require_known("budget", budget, SEEDS)
     require_known("model", model, MODELS)
     MODELS[model].resolve(network or {})
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    require_writable(folder)
+    if folder.exists() and any(folder.iterdir()):
         raise InputError("the folder of claims must be new or empty", str(folder), "choose another --out")
     from normlab.data import load
 
@@ -108,5 +109,6 @@ def _about(bench: Bench, data: str) -> dict[str, Any]:
 
 
 def _write(folder: Path, content: dict[str, Any]) -> None:
-    make_folder(folder)
-    write_file(folder / FILE, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
+    with writing_to(folder):
+        make_folder(folder)
+        write_file(folder / FILE, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())

@@ -10,6 +10,7 @@ import typer
 
 from normlab.cli.screen import DataDir, new_console, show_progress
 from normlab.errors import InputError, require_known
+from normlab.store.files import make_folder, require_writable, write_file, writing_to
 
 if TYPE_CHECKING:
     from normlab.replicate.replication import Checked, Replication
@@ -37,6 +38,8 @@ def replicate(
     require_known("replication", name, [*REPLICATIONS, ALL])
     require_known("budget", budget, SEEDS)
     chosen = list(REPLICATIONS.values()) if name == ALL else [REPLICATIONS[name]]
+    if out is not None:
+        require_writable(out)
     agree = []
     for one in chosen:
         folder = out / one.id if out is not None and name == ALL else out
@@ -58,9 +61,10 @@ def _run(one: Replication, budget: str, seeds: int | None, data_dir: Path | None
         figures = one.run(Setting(budget, data_dir, seeds, out, watch))  # type: ignore[arg-type]
     _show(one, figures)
     if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
         content = {"id": one.id, "source": one.source, "figures": [vars(figure) for figure in figures]}
-        (out / "replication.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        with writing_to(out):
+            make_folder(out)
+            write_file(out / "replication.json", (json.dumps(content, indent=1) + "\n").encode())
     return all(figure.agrees for figure in figures)
 
 

@@ -26,9 +26,9 @@ def made_aside(target: Path) -> Iterator[Path]:
         InputError: If something is at the target already, or nothing can be written there.
     """
     target = target.absolute()
-    _require_free(target)
     aside = target.with_name(f".{target.name}.{os.getpid()}{ASIDE}")
     try:
+        _require_free(target)
         make_folder(target.parent)
         _sweep(target)
         try:

@@ -6,7 +6,9 @@ was written before the cut is there.
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -60,6 +62,28 @@ def flush_folder(folder: Path) -> None:
             os.fsync(opened)
         finally:
             os.close(opened)
+
+
+def require_writable(folder: Path) -> None:
+    """Raise `InputError` unless one may write to a folder, or make it: before time is spent on what would go there."""
+    with writing_to(folder):
+        nearest = folder.absolute()
+        while (found := _state(nearest)) is None:
+            nearest = nearest.parent
+        if not stat.S_ISDIR(found.st_mode):
+            raise NotADirectoryError(errno.ENOTDIR, f"{nearest} is no folder")
+        if not os.access(nearest, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, f"no permission to write to {nearest}")
+        for name in folder.absolute().relative_to(nearest).parts:
+            _state(nearest / name)  # raises where no file may have that name
+
+
+def _state(path: Path) -> os.stat_result | None:
+    """Return what the system says of a path; None where nothing is there."""
+    try:
+        return path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
 
 
 @contextmanager

@@ -140,9 +140,13 @@ def is_of_a_study(folder: Path) -> bool:
 
 
 def require_study(folder: Path) -> None:
-    """Raise `InputError` unless a folder holds a study."""
-    if not is_of_a_study(folder):
-        raise InputError("a study must lie in the folder named", f"{folder} without {STUDY}", "check the path")
+    """Raise `InputError` unless a folder holds a study, and may be read."""
+    try:
+        is_there, why = is_of_a_study(folder), f"without {STUDY}"
+    except OSError as error:
+        is_there, why = False, f"({error.strerror or error})"
+    if not is_there:
+        raise InputError("a study must lie in the folder named", f"{folder} {why}", "check the path")
 
 
 def parquet(table: pl.DataFrame) -> bytes:

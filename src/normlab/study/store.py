@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 
 from normlab.errors import InputError
-from normlab.store.files import ASIDE, make_folder, remove_file, write_file, writing_to
+from normlab.store.files import ASIDE, make_folder, remove_file, require_writable, write_file, writing_to
 from normlab.store.lock import LOCK, in_use, is_held, only_writer
 from normlab.store.seals import DamagedError, Listing, listed, plain, read_listed, read_sealed_json, sealed_json
 from normlab.study.checkpoints import Checkpoints
@@ -44,7 +44,8 @@ class Store:
         self._set_aside: set[str] = set()  # chunks
 
     def require_free(self) -> None:
-        """Raise `InputError` if another process writes to the folder now."""
+        """Raise `InputError` if another process writes to the folder now, or this one could not."""
+        require_writable(self.folder)
         if self.folder.is_dir() and is_held(self.folder):
             raise in_use(self.folder)
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from normlab.errors import InputError
 from normlab.file_checks import SMALL_BYTES, is_file, require_plain_members, require_true_sizes
+from normlab.store.files import require_writable, writing_to
 
 if TYPE_CHECKING:
     import keras
@@ -46,10 +47,13 @@ def require_files(source: Path, target: Path, data: Path | None = None) -> None:
         raise InputError("the model must be a .keras archive", str(source), "write it with model.save('model.keras')")
     if target.suffix != SUFFIX:
         raise InputError("--out must end in .keras", str(target), f"name it {target.with_suffix(SUFFIX).name}")
-    if target.exists():
+    with writing_to(target):
+        is_taken = target.exists()
+    if is_taken:
         raise InputError("--out must not exist yet", str(target), "choose another name or remove it")
     if not target.parent.is_dir():
         raise InputError("--out must lie in a folder that exists", str(target), f"make {target.parent} first")
+    require_writable(target.parent)
     if data is not None and not is_file(data):
         raise InputError("--data must be a .npz file", str(data), "give the path of a file")
 
@@ -87,7 +91,7 @@ def open_model(path: Path) -> keras.Model:
 
 def save_model(model: keras.Model, path: Path) -> None:
     """Write a model to a new .keras file; a failure leaves nothing at `path`."""
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".normlab-") as folder:
+    with writing_to(path), tempfile.TemporaryDirectory(dir=path.parent, prefix=".normlab-") as folder:
         part = Path(folder) / path.name
         model.save(part)
         part.rename(path)
