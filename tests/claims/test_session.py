@@ -9,7 +9,7 @@ import pytest
 
 from normlab.claims.session import choose
 from normlab.claims.table import CLAIMS
-from normlab.report.claims_page import read_claims, render_claims
+from normlab.report.claims_page import read_claims, render_claims, shown_effect
 from tests.command import command, refused
 
 
@@ -18,7 +18,11 @@ def test_an_exact_claim_from_command_to_page(tmp_path: Path) -> None:
     ended = command("claims", "output-moments", "--network", "widths=8", "--out", out)
     assert ended.status == 0, ended.err
     assert "1 of 1: output-moments: supported" in ended.err
-    assert "output-moments" in ended.out
+    (card,) = json.loads((out / "claims.json").read_text())["claims"]
+    assert ended.out.splitlines()[:2] == [
+        f"output-moments         supported       {shown_effect(card)}",
+        f"    {card['metric']}",
+    ]
     content = json.loads((out / "claims.json").read_text())
     assert content["complete"]
     assert [card["id"] for card in content["claims"]] == ["output-moments"]

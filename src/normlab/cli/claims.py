@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from normlab.claims.answer import Answer
+    from normlab.claims.claim import Claim
 
 
 def claims(
@@ -39,14 +42,10 @@ def claims(
         return
     folder = out or new_folder(data, "claims")
 
-    def tell(answers: list[Answer]) -> None:
-        last = answers[-1]
-        line = f"{len(answers)} of {len(chosen)}: {last.claim.id}: {last.finding.verdict} ({last.seconds:.0f} s)"
-        new_console(stderr=True).print(line, soft_wrap=True)
-
     options = {"data_dir": data_dir, "target": target, "model": model, "network": named_values(network or [])}
     try:
-        answers = answer_claims(chosen, folder, data=data, budget=budget, watch=tell, **options)  # type: ignore[arg-type]
+        with _watching(chosen) as watch:
+            answers = answer_claims(chosen, folder, data=data, budget=budget, watch=watch, **options)  # type: ignore[arg-type]
     except KeyboardInterrupt:
         kept = f"; the claims answered so far are in {folder}" if folder.exists() else ""
         complain(f"interrupted{kept}")
@@ -56,14 +55,35 @@ def claims(
     console.print(f"Report: {folder / 'claims.html'}", soft_wrap=True)
 
 
+@contextmanager
+def _watching(chosen: Sequence[Claim]) -> Iterator[Callable[[list[Answer]], None]]:
+    """Yield what prints each claim's verdict; meanwhile a terminal shows which claim is measured."""
+    console = new_console(stderr=True)
+    with console.status(_place(chosen, 0)) as status:
+
+        def watch(answers: list[Answer]) -> None:
+            last, done = answers[-1], len(answers)
+            line = f"{_place(chosen, done - 1)}: {last.finding.verdict} ({last.seconds:.0f} s)"
+            console.print(line, soft_wrap=True)
+            if done < len(chosen):
+                status.update(_place(chosen, done))
+
+        yield watch
+
+
+def _place(chosen: Sequence[Claim], index: int) -> str:
+    return f"{index + 1} of {len(chosen)}: {chosen[index].id}"
+
+
 def _show(console: Console, answers: list[Answer]) -> None:
-    from rich.table import Column, Table
+    from rich.padding import Padding
 
     from normlab.report.claims_page import shown_effect
 
-    table = Table(Column("claim", no_wrap=True), "verdict", "effect [95 % interval]", "of", "pairs")
     for one in answers:
         card = one.as_json()
-        table.add_row(card["id"], card["verdict"], shown_effect(card), card["metric"], str(card["pairs"] or ""))
-    console.print(table)
+        pairs = f", {card['pairs']} pairs" if card["pairs"] else ""
+        console.print(f"{card['id']:23}{card['verdict']:16}{shown_effect(card)}{pairs}", soft_wrap=True)
+        console.print(Padding(card["metric"], (0, 0, 0, 4), expand=False), style="dim")
+    console.print("Each: the effect with its 95 % interval, where it has one; below, of what.")
     console.print(f"{sum(one.seconds for one in answers):.0f} s of measuring.")
