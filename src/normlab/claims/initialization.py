@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 EXPONENTS = (-5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5)
 # Averaged over eleven scales, one point of accuracy is the least that a practitioner would notice.
 MARGIN = 0.01
+# On larger data a run stops after the epoch in which it has seen so many: eleven scales are eleven times the runs.
+MOST_SAMPLES = 200_000
 ARMS = ("none", "batch")
 
 
@@ -30,6 +33,7 @@ def measure(bench: Bench) -> pl.DataFrame:
         One row per arm, seed and scale: arm, seed, exponent (log2 c), test_accuracy (0 where the run diverged).
     """
     frames = []
+    epochs = max(1, min(bench.epochs, math.ceil(MOST_SAMPLES / len(bench.dataset.train))))
     for arm in ARMS:
         rate = bench.best_rate(arm)
         cells = [(seed, exponent) for exponent in EXPONENTS for seed in bench.seeds]
@@ -38,6 +42,7 @@ def measure(bench: Bench) -> pl.DataFrame:
             program,
             [seed for seed, _ in cells],
             [rate] * len(cells),
+            epochs,
             start=_Scaled([2.0**exponent for _, exponent in cells]),
         )
         accuracy = np.where(trained.diverged, 0.0, trained.test_accuracy)
