@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import jax
 import keras
 import numpy as np
 import pytest
 
 from normlab.probes import activations
-from normlab.probes.activations import SLOPES, activation_of, effective_rank
+from normlab.probes.activations import SLOPES, activation_of, effective_rank, percentiles, singular_values
 from normlab.probes.alone import alone
 from tests.probes.networks import BATCH, drawn, measured, plain, recurrent, samples
 
@@ -96,6 +98,47 @@ def test_effective_rank_of_zeros_is_zero_and_of_a_drawn_matrix_below_its_rank() 
     assert float(effective_rank(np.zeros((5, 3), np.float32))) == 0.0
     drawn_matrix = np.random.default_rng(0).normal(size=(20, 5)).astype(np.float32)
     assert 1 < float(effective_rank(drawn_matrix)) < 5
+
+
+SPECTRA = {
+    "one value": np.array([1.0]),
+    "few values": np.array([1.0, 0.5, 0.2, 0.1, 0.01]),
+    "a decade in eight": 10.0 ** (-np.arange(40) / 8),
+    "a decade in four": 10.0 ** (-np.arange(40) / 4),
+    "one large and many small": np.array([1.0] + [1e-4] * 39),
+}
+
+
+@pytest.mark.parametrize("spectrum", SPECTRA)
+@pytest.mark.parametrize("shape", [(40, 90), (90, 40)])
+def test_small_singular_values_count_as_in_float64(spectrum: str, shape: tuple[int, int]) -> None:
+    sigma = SPECTRA[spectrum]
+    rng = np.random.default_rng(1)
+    left, right = (np.linalg.qr(rng.normal(size=(size, len(sigma))))[0] for size in shape)
+    matrix = ((left * sigma) @ right.T).astype(np.float32)
+    exact = np.linalg.svd(matrix.astype(np.float64), compute_uv=False)
+    found = np.asarray(singular_values(matrix))
+    np.testing.assert_allclose(found, np.sort(exact), atol=2e-5)
+    p = exact / exact.sum()
+    expected = np.exp(-(p * np.log(p)).sum())
+    assert float(effective_rank(matrix)) == pytest.approx(expected, rel=2e-4)
+
+
+@pytest.mark.parametrize("values", [[3.0], [-0.0, 0.0, -1.5, 2.0], [-2.0, -2.0, -1e-30, 1e30], list(range(-7, 94))])
+def test_percentiles_are_numpys(values: list[float]) -> None:
+    array = np.random.default_rng(0).permutation(np.array(values, np.float32))
+    np.testing.assert_allclose(percentiles(array, (0, 15, 50, 85, 100)), np.percentile(array, (0, 15, 50, 85, 100)))
+    assert np.isnan(percentiles(np.append(array, np.float32("nan")), (50,))).all()
+
+
+def test_nothing_is_used_that_is_slow_on_busy_cores() -> None:
+    """Measured: a decomposition, whose library starts threads of its own, and a sort of floats."""
+    model = plain("relu")
+    trainer, state = alone(model)
+    x, y = samples(BATCH, 4)
+    program = str(jax.make_jaxpr(lambda state, x, y: activations.measure(trainer, state, x, y))(state, x, y))
+    assert " = svd[" not in program
+    assert set(re.findall(r":(\w+)\[[^]]*\] = sort\[", program)) == {"i32"}
 
 
 def test_batch_norm_gives_mean_beta_and_variance_gamma_squared() -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import keras
+import numpy as np
 
 from normlab.errors import InputError
 from normlab.norms.moments import at_least_float32
@@ -40,6 +41,8 @@ OPERATIONS = {
     "Softsign": "softsign",
     "Tanh": "tanh",
 }
+# Singular values below this share of the largest are found in a second step; see `singular_values`.
+SMALL = 0.01
 EVERYWHERE = ("mean", "variance", *(f"percentile_{percent}" for percent in PERCENTILES), "effective_rank")
 
 
@@ -71,7 +74,7 @@ def measure(trainer: Trainer, state: RunState, x: jax.Array, y: jax.Array) -> Me
         saturated               share of values with φ' < 0.1 max φ', where the layer ends in an activation of `SLOPES`
         dead                    share of units that are never > 0, where the layer ends in one of `RECTIFIERS`
 
-    Cost: one forward pass, a sort and a singular value decomposition per output.
+    Cost: one forward pass; per output a sort, and the eigenvectors of two Gram matrices of its shorter side.
 
     Source: Ioffe and Szegedy 2015, arXiv:1502.03167, figure 1 (percentiles); Roy and Vetterli 2007 (rank).
 
@@ -104,13 +107,59 @@ def effective_rank(matrix: jax.Array) -> jax.Array:
 
     Source: Roy and Vetterli 2007, "The effective rank: a measure of effective dimensionality".
     """
-    if matrix.shape[0] > matrix.shape[1]:  # the triangular factor has the same singular values and is smaller
-        matrix = jnp.linalg.qr(matrix, mode="r")
-    values = jnp.linalg.svd(matrix, compute_uv=False)
+    values = singular_values(matrix)
     total = values.sum()
     shares = values / jnp.where(total == 0, 1, total)
     entropy = -jnp.where(shares == 0, 0, shares * jnp.log(jnp.where(shares == 0, 1, shares))).sum()
     return jnp.where(total == 0, 0, jnp.exp(entropy))
+
+
+def singular_values(matrix: jax.Array) -> jax.Array:
+    """Return the singular values of a (rows, columns) matrix M, (min(rows, columns),), in ascending order.
+
+    With v_i the eigenvectors of the smaller one of MᵀM and MMᵀ, they are the norms of M v_i, or of Mᵀ v_i. Squares in
+    float32 hide values below 0.03 % of the largest, whose v_i then are mixtures: what lies below `SMALL` of the largest
+    is therefore scaled up and rotated once more. Their sum is then right to about a hundred-thousandth.
+
+    A decomposition (LAPACK's) gives the same. On a CPU it starts threads of its own for matrices of some 10,000 values,
+    which wait for each other wherever the cores are busy: it took 2 to 80 ms where this takes 0.4 ms (64 rows, 300
+    units).
+    """
+    tall = matrix if matrix.shape[0] >= matrix.shape[1] else matrix.T
+    rotated, sizes = _rotated(tall)
+    # The first ones: rounding may put two beside the bound in the wrong order.
+    is_small = jnp.arange(sizes.size) < (sizes < SMALL * sizes.max()).sum()
+    _, small = _rotated(jnp.where(is_small, rotated, 0))
+    return jnp.where(is_small, jnp.roll(small, is_small.sum()), sizes)
+
+
+def _rotated(tall: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Return M V with V the eigenvectors of MᵀM, (rows, columns), and the norms of its columns."""
+    largest = jnp.abs(tall).max()
+    scaled = tall / jnp.where(largest == 0, 1, largest)
+    # Asked for the highest precision, because GPUs multiply float32 matrices with fewer digits by default.
+    _, vectors = jnp.linalg.eigh(jnp.matmul(scaled.T, scaled, precision="highest"))
+    rotated = jnp.matmul(scaled, vectors, precision="highest")
+    return largest * rotated, largest * jnp.linalg.norm(rotated, axis=0)
+
+
+def percentiles(values: jax.Array, percents: Sequence[int]) -> jax.Array:
+    """Return percentiles over all values, (percents,), interpolated linearly, as NumPy does; NaN where one value is.
+
+    The bits of floats are sorted as integers, in whose order they are once those of negative ones are flipped: on a CPU
+    XLA sorts 19,200 floats in 4 ms and so many integers in 0.6 ms.
+    """
+    flat = values.ravel() + 0.0  # -0.0 becomes 0.0
+    whole = jnp.int32 if flat.dtype.itemsize == 4 else jnp.int64
+    bits = jax.lax.bitcast_convert_type(flat, whole)
+    flip = jnp.iinfo(whole).max
+    ordered = jnp.sort(jnp.where(bits < 0, bits ^ flip, bits), stable=False)
+    ordered = jax.lax.bitcast_convert_type(jnp.where(ordered < 0, ordered ^ flip, ordered), flat.dtype)
+    places = np.array(percents) / 100 * (flat.size - 1)
+    below = np.floor(places).astype(int)
+    low, high = ordered[below], ordered[np.ceil(places).astype(int)]
+    found = jnp.where(low == high, low, low + jnp.asarray(places - below, flat.dtype) * (high - low))
+    return jnp.where(jnp.isnan(flat).any(), jnp.nan, found)
 
 
 def dead_share(h: jax.Array) -> jax.Array:
@@ -135,8 +184,8 @@ def activation_of(layer: keras.Operation) -> str | None:
 
 
 def _described(h: jax.Array) -> dict[str, jax.Array]:
-    percentiles = jnp.percentile(h, jnp.asarray(PERCENTILES))
-    named = {f"percentile_{percent}": value for percent, value in zip(PERCENTILES, percentiles, strict=True)}
+    found = percentiles(h, PERCENTILES)
+    named = {f"percentile_{percent}": value for percent, value in zip(PERCENTILES, found, strict=True)}
     return {"mean": h.mean(), "variance": h.var(), **named, "effective_rank": effective_rank(_as_matrix(h))}
 
 

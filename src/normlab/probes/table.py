@@ -19,7 +19,7 @@ PROBES = {
         ),
         main="effective_rank",
         applies_to="every layer; saturated: tanh, sigmoid, softsign and their hard forms; dead: ReLU and ReLU6",
-        cost="1 forward pass, a sort and a singular value decomposition per layer",
+        cost="1 forward pass; a sort and the eigenvectors of two small matrices per layer",
         per="run",
         module="activations",
     ),
