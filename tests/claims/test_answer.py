@@ -15,8 +15,8 @@ from normlab.claims.drawing import Drawing
 from normlab.claims.finding import Finding
 
 
-def _finding(p_value: float | None, verdict: Any = "supported") -> Finding:
-    return Finding(verdict, 0.1, 0.05, 0.15, 8, "It is so.", conditions="At batch 4.", p_value=p_value)
+def _finding(p_value: float | None, verdict: Any = "supported", pairs: int = 8) -> Finding:
+    return Finding(verdict, 0.1, 0.05, 0.15, pairs, "It is so.", conditions="At batch 4.", p_value=p_value)
 
 
 def _claim(name: str, finding: Finding, why_not: str = "") -> Claim:
@@ -36,7 +36,8 @@ def _claim(name: str, finding: Finding, why_not: str = "") -> Claim:
 
 
 def _answers(*p_values: float | None) -> list[Answer]:
-    return [Answer(_claim(f"c{i}", _finding(p)), _finding(p), None, 1.0) for i, p in enumerate(p_values)]
+    findings = [_finding(p, pairs=0 if p is None else 8) for p in p_values]
+    return [Answer(_claim(f"c{i}", finding), finding, None, 1.0) for i, finding in enumerate(findings)]
 
 
 @pytest.mark.parametrize(
@@ -57,6 +58,15 @@ def test_holms_correction_takes_verdicts_back(p_values: list[float | None], verd
         if one.finding.verdict == "undecided":
             assert "Holm's correction raises p to" in one.finding.answer
             assert one.finding.conditions == ""
+
+
+def test_claims_that_their_test_left_undecided_are_part_of_the_family() -> None:
+    open_ones = [Answer(_claim(f"u{i}", f), f, None, 1.0) for i, f in enumerate([_finding(None, "undecided")] * 3)]
+    for p_value, verdict in ((0.04, "undecided"), (0.01, "supported")):  # times four: 0.16, 0.04
+        first, *others = corrected([*_answers(p_value), *open_ones])
+        assert first.finding.verdict == verdict
+        assert first.finding.p_value == pytest.approx(4 * p_value)
+        assert [one.finding for one in others] == [one.finding for one in open_ones]
 
 
 def test_evidence_is_kept_and_answers_told_as_they_come(tiny, tmp_path: Path) -> None:

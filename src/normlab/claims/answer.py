@@ -94,17 +94,19 @@ def answer(
 
 
 def corrected(answers: Sequence[Answer]) -> list[Answer]:
-    """Return the answers after Holm's correction over the claims that a test decided.
+    """Return the answers after Holm's correction over the claims that were put to a test, those with pairs.
 
-    A verdict whose corrected p-value is above 5 % becomes `undecided`. Exact claims, which rest on no test, stay.
+    One that its test left undecided counts as p = 1: were it left out, a family of sixteen in which one came out by
+    chance would be no family. A verdict whose corrected p-value is above 5 % becomes `undecided`. Exact claims, which
+    rest on no test, stay.
     """
-    tested = [index for index, one in enumerate(answers) if one.finding.p_value is not None]
-    if not tested:
-        return list(answers)
-    adjusted = holm([float(answers[index].finding.p_value or 0.0) for index in tested])
+    tested = [index for index, one in enumerate(answers) if one.finding.pairs]
+    raw = [answers[index].finding.p_value for index in tested]
     result = list(answers)
-    for index, p_value in zip(tested, adjusted, strict=True):
+    for index, p_value, before in zip(tested, holm([1.0 if p is None else p for p in raw]), raw, strict=True):
         finding = result[index].finding
+        if before is None:
+            continue
         if p_value > ALPHA:
             why = f" Among {len(tested)} claims tested, Holm's correction raises p to {p_value:.2g}: not decided."
             finding = replace(finding, verdict="undecided", answer=finding.answer + why, conditions="")
