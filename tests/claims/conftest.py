@@ -1,11 +1,13 @@
-"""A bench as small as can be: digits, one hidden layer of 16 units, two seeds."""
+"""Benches as small as can be: digits, or a drawn target of five columns; one hidden layer of 16 units, two seeds."""
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from normlab.claims.bench import Bench
-from normlab.data import load
+from normlab.data import Dataset, load
+from normlab.data.dataset import Part
 
 
 @pytest.fixture(scope="session")
@@ -13,4 +15,24 @@ def tiny(_devices: None) -> Bench:
     """Return the bench that tests of claims share; what it has compiled it keeps."""
     bench = Bench(load("digits"), "mlp", {"widths": (16,)}, "quick")
     bench.seeds, bench.tuning_seeds, bench.epochs = [0, 1], [1_000_000], 1
+    return bench
+
+
+def drawn_data(num_training: int) -> Dataset:
+    """Return a linear target without noise over five columns."""
+    rng = np.random.default_rng(0)
+
+    def part(count: int) -> Part:
+        x = rng.normal(size=(count, 5)).astype(np.float32)
+        return Part(x, ((x[:, 0] - x[:, 1]) / np.sqrt(2)).astype(np.float32))
+
+    parts = part(num_training), part(64), part(64)
+    return Dataset("drawn", "regression", *parts, classes=(), divisor=1.0, description=("drawn",))
+
+
+@pytest.fixture(scope="session")
+def regression(_devices: None) -> Bench:
+    """Return the bench of a regression that tests of claims share."""
+    bench = Bench(drawn_data(256), "mlp", {"widths": (16,)}, "quick")
+    bench.seeds, bench.tuning_seeds, bench.epochs = [0, 1], [1_000_000], 2
     return bench

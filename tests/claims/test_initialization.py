@@ -18,7 +18,7 @@ def _planted(gain: float, spread: float = 0.01) -> pl.DataFrame:
             "seed": seed,
             "exponent": exponent,
             "rate": 0.1,
-            "test_accuracy": 0.5 + (arm == "batch") * gain + e,
+            "score": 0.5 + (arm == "batch") * gain + e,
         }
         for seed in range(8)
         for exponent in initialization.EXPONENTS
@@ -43,10 +43,17 @@ def test_each_run_starts_from_its_own_scale(tiny, monkeypatch: pytest.MonkeyPatc
     evidence = CLAIM.measure(tiny)
     assert evidence.height == 2 * 3 * 2
     assert evidence.group_by("arm", "seed").len()["len"].to_list() == [3] * 4
-    by_scale = evidence.filter(pl.col("arm") == "none").group_by("exponent").agg(pl.col("test_accuracy").mean())
+    by_scale = evidence.filter(pl.col("arm") == "none").group_by("exponent").agg(pl.col("score").mean())
     accuracy = dict(by_scale.iter_rows())
     assert accuracy[0] > accuracy[-5]  # a thirty-second of the scale learns nothing in an epoch
     assert {row["x"] for row in CLAIM.draw(evidence).rows} == {2**-5, 1.0, 2**5}
+
+
+def test_without_classes_the_loss_counts(regression, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Accuracy is 0 for every regression run: it would call all arms equivalent, and the claim refuted."""
+    monkeypatch.setattr(initialization, "EXPONENTS", (-5, 0))
+    scores = dict(CLAIM.measure(regression).group_by("exponent").agg(pl.col("score").mean()).iter_rows())
+    assert -1 <= scores[-5] < scores[0] < 1
 
 
 def test_kernels_are_scaled_and_nothing_else(tiny) -> None:

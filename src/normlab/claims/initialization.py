@@ -10,6 +10,7 @@ import polars as pl
 
 from normlab.claims.claim import Claim
 from normlab.claims.drawing import Drawing, quartiles
+from normlab.claims.final_error import final_error
 from normlab.claims.finding import Finding, decide, numbers
 from normlab.stats.effect import paired_effect
 
@@ -30,7 +31,8 @@ def measure(bench: Bench) -> pl.DataFrame:
     """Train every arm from weights of c times the initializer's scale, c = 2^-5 ... 2^5, at the arm's own best rate.
 
     Returns:
-        One row per arm, seed and scale: arm, seed, exponent (log2 c), test_accuracy (0 where the run diverged).
+        One row per arm, seed and scale: arm, seed, exponent (log2 c), rate, score (test accuracy, 0 where the run
+        diverged; without classes 1 - test loss, at least -1).
     """
     frames = []
     epochs = max(1, min(bench.epochs, math.ceil(MOST_SAMPLES / len(bench.dataset.train))))
@@ -45,7 +47,7 @@ def measure(bench: Bench) -> pl.DataFrame:
             epochs,
             start=_Scaled([2.0**exponent for _, exponent in cells]),
         )
-        accuracy = np.where(trained.diverged, 0.0, trained.test_accuracy)
+        score = 1 - final_error(bench, trained.test_loss, trained.test_accuracy, trained.diverged)
         frames.append(
             pl.DataFrame(
                 {
@@ -53,7 +55,7 @@ def measure(bench: Bench) -> pl.DataFrame:
                     "seed": [seed for seed, _ in cells],
                     "exponent": [exponent for _, exponent in cells],
                     "rate": rate,
-                    "test_accuracy": accuracy.astype(float),
+                    "score": score,
                 }
             )
         )
@@ -61,13 +63,13 @@ def measure(bench: Bench) -> pl.DataFrame:
 
 
 def judge(evidence: pl.DataFrame) -> Finding:
-    """Return the verdict on the area under accuracy over log2 c: the mean over the scales, pair by pair."""
-    areas = evidence.group_by("arm", "seed").agg(pl.col("test_accuracy").mean()).sort("arm", "seed")
-    values = {str(arm): part["test_accuracy"].to_numpy() for (arm,), part in areas.group_by("arm")}
+    """Return the verdict on the area under the test score over log2 c: the mean over the scales, pair by pair."""
+    areas = evidence.group_by("arm", "seed").agg(pl.col("score").mean()).sort("arm", "seed")
+    values = {str(arm): part["score"].to_numpy() for (arm,), part in areas.group_by("arm")}
     effect = paired_effect(values["batch"], values["none"], margin=MARGIN, higher_is_better=True)
     decision = decide(effect)
     answer = (
-        f"Averaged over scales from 2^{EXPONENTS[0]} to 2^{EXPONENTS[-1]}, the test accuracy is "
+        f"Averaged over scales from 2^{EXPONENTS[0]} to 2^{EXPONENTS[-1]}, the test score is "
         f"{values['batch'].mean():.3f} with batch norm and {values['none'].mean():.3f} without. {decision.reason}"
     )
     return Finding(
@@ -80,20 +82,21 @@ def judge(evidence: pl.DataFrame) -> Finding:
 
 
 def draw(evidence: pl.DataFrame) -> Drawing:
-    """Return mean accuracy over the scale, with quartiles."""
+    """Return the median test score over the scale, with quartiles."""
     rows = (
         evidence.group_by("arm", "exponent")
-        .agg(quartiles("test_accuracy"))
+        .agg(quartiles("score"))
         .sort("arm", "exponent")
         .select(pl.col("arm").alias("series"), (2.0 ** pl.col("exponent")).alias("x"), "y", "low", "high")
     )
     return Drawing(
         "lines",
-        "Accuracy over the scale of the initial weights",
+        "Test score over the scale of the initial weights",
         "c: initial weights are c times the initializer's",
-        "test accuracy",
+        "test score",
         rows.to_dicts(),
-        "Median over the seeds, band from the lower to the upper quartile; a run that diverged counts as 0.",
+        "Median over the seeds, band from the lower to the upper quartile. The score is the accuracy, 0 for a run that "
+        "diverged; without classes 1 - loss, -1 for such a run.",
         log_x=True,
     )
 
@@ -121,7 +124,8 @@ CLAIM = Claim(
     kind="benefit",
     statement="Batch normalization makes a network less sensitive to the initial weights.",
     protocol="initial kernels scaled by c = 2^-5 ... 2^5, each arm at its own best rate (found at c = 1), same seeds",
-    metric="area under test accuracy over log2 c (the mean over the scales), batch minus none",
+    metric="area under test accuracy (without classes, 1 - test loss) over log2 c: the mean over the scales, batch "
+    "minus none",
     expected="near-flat accuracy with batch norm over a wide range, a narrow peak without",
     source="Ioffe and Szegedy 2015, section 3.3: BN(aWu) = BN(Wu)",
     measure=measure,
