@@ -32,6 +32,7 @@ EPOCHS: dict[Budget, int] = {"quick": 8, "full": 10}
 # Seeds that choose a rate are none of those reported on.
 FIRST_TUNING_SEED = 1_000_000
 MOST_RUNS_AT_ONCE = 64
+BATCH_SIZE = 32
 
 # (seed, epoch, number of training samples) -> indices of the samples of that epoch, in order.
 Order = Callable[[int, int, int], np.ndarray]
@@ -95,7 +96,7 @@ class Bench:
         self.seeds = list(range(SEEDS[budget]))
         self.tuning_seeds = list(range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + TUNING_SEEDS[budget]))
         self.epochs = EPOCHS[budget]
-        self.batch_size = 32
+        self.batch_size = _batch_size(len(dataset.train))
         self.values: InitialValues = InitialValues()
         self.data: DeviceData = place(dataset.train, dataset.validation, dataset.test, run_mesh())
         self._programs: dict[str, Population] = {}
@@ -254,6 +255,11 @@ class Bench:
             }
         )
         return choose_rates(frame, self.dataset.task)["arm"].rate
+
+
+def _batch_size(num_samples: int) -> int:
+    """Return `BATCH_SIZE`, or the next size that leaves no last batch of one, which batch norm refuses."""
+    return next((size for size in range(BATCH_SIZE, 2 * BATCH_SIZE) if num_samples % size != 1), BATCH_SIZE)
 
 
 def as_norm(norm: str | Norm) -> Norm:
