@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -82,3 +83,11 @@ def test_evidence_is_kept_and_answers_told_as_they_come(tiny, tmp_path: Path) ->
     assert "it is no image" in second["answer"]
     needed = "id statement protocol metric effect ci_low ci_high pairs verdict conditions expected source seconds"
     assert set(needed.split()) <= set(first)
+
+
+def test_details_of_runs_that_diverged_do_not_lose_the_answers() -> None:
+    details = {"gap_by_epoch": [0.5, float("nan")], "spread": {"batch": float("inf")}, "rates": (0.1, "own"), "n": 3}
+    finding = replace(_finding(0.01), details=details)
+    written = json.dumps(Answer(_claim("c", finding), finding, None, 1.0).as_json(), allow_nan=False)
+    expected = {"gap_by_epoch": [0.5, None], "spread": {"batch": None}, "rates": [0.1, "own"], "n": 3}
+    assert json.loads(written)["details"] == expected

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,7 +40,7 @@ class Answer:
     seconds: float
 
     def as_json(self) -> dict[str, Any]:
-        """Return the card for claims.json."""
+        """Return the card for claims.json; a number in the details that is not finite becomes null."""
         claim, finding = self.claim, self.finding
         return {
             "id": claim.id,
@@ -59,7 +60,7 @@ class Answer:
             "expected": claim.expected,
             "source": claim.source,
             "seconds": self.seconds,
-            "details": dict(finding.details),
+            "details": _plain(finding.details),
             "figure": self.drawing.as_json() if self.drawing else None,
         }
 
@@ -112,6 +113,15 @@ def corrected(answers: Sequence[Answer]) -> list[Answer]:
             finding = replace(finding, verdict="undecided", answer=finding.answer + why, conditions="")
         result[index] = replace(result[index], finding=replace(finding, p_value=float(p_value)))
     return result
+
+
+def _plain(value: Any) -> Any:
+    """Return details as JSON can hold them, which knows neither NaN nor infinity: such as of a run that diverged."""
+    if isinstance(value, Mapping):
+        return {name: _plain(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _keep(evidence: pl.DataFrame, path: Path) -> None:
