@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
@@ -57,6 +59,17 @@ def test_starts_at_the_scale_of_the_initializer(name: str, initializer: str) -> 
     lengths = np.sqrt((np.asarray(dense.kernel) ** 2).sum(0))
     assert np.ptp(np.asarray(wrapped.gain)) == 0
     assert float(wrapped.gain[0]) == pytest.approx(np.sqrt((lengths**2).mean()), rel=0.02)
+
+
+def _twos(shape: Any, dtype: Any = None) -> Any:
+    return keras.ops.full(shape, 2.0, dtype)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_initializer_may_be_a_function(name: str) -> None:
+    wrapped = NORMS[name].wrap(keras.layers.Dense(3, kernel_initializer=_twos))
+    wrapped.build((None, 4))
+    np.testing.assert_allclose(wrapped.gain, 4.0)
 
 
 @pytest.mark.parametrize("name", list(NORMS))

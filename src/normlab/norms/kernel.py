@@ -107,8 +107,8 @@ class KernelNorm(keras.layers.Wrapper):  # type: ignore[misc]
 
     def _initial_gain(self, shape: tuple[int, ...]) -> float:
         given = getattr(self.layer, "kernel_initializer", None) or self.layer.depthwise_initializer
-        config = given.get_config()
-        seeded = type(given).from_config({**config, "seed": GAIN_SEED} if "seed" in config else config)
+        config = given.get_config() if isinstance(given, keras.initializers.Initializer) else {}  # or a function
+        seeded = type(given).from_config({**config, "seed": GAIN_SEED}) if "seed" in config else given
         kernel = seeded(shape, dtype="float32")
         squares = ops.sum(ops.square(kernel), self._summed_axes(shape))
         return float(ops.sqrt(ops.mean(squares)))
