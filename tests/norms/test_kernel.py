@@ -88,6 +88,9 @@ def test_a_frozen_layer_has_no_trainable_variable(name: str) -> None:
     wrapped.trainable = False
     assert wrapped.trainable_variables == []
     assert np.array_equal(wrapped(x), expected)
+    frozen = NORMS[name].wrap(keras.layers.Dense(3, trainable=False))
+    frozen(x)
+    assert frozen.trainable_variables == []
 
 
 @pytest.mark.parametrize("name", NAMES)

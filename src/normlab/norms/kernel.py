@@ -39,7 +39,7 @@ class KernelNorm(keras.layers.Wrapper):  # type: ignore[misc]
     Args:
         layer: A Dense, Conv1D to 3D, DepthwiseConv1D or 2D that is not built yet.
         epsilon: Added to a sum of squares, so that a kernel of zeros stays finite.
-        **kwargs: Of every Keras layer; the name defaults to the wrapped layer's.
+        **kwargs: Of every Keras layer; name, dtype and trainable default to the wrapped layer's.
 
     Raises:
         InputError: For another or a built layer, or one with an activity regularizer.
@@ -48,7 +48,8 @@ class KernelNorm(keras.layers.Wrapper):  # type: ignore[misc]
     def __init__(self, layer: keras.layers.Layer, epsilon: float, **kwargs: Any) -> None:
         _require_kernel(layer)
         require_option("epsilon", epsilon)
-        super().__init__(layer, **{"name": layer.name, "dtype": layer.dtype_policy, **kwargs})
+        own = {"name": layer.name, "dtype": layer.dtype_policy, "trainable": layer.trainable}
+        super().__init__(layer, **{**own, **kwargs})
         self.epsilon = epsilon
         self.supports_masking = True
 
