@@ -105,3 +105,10 @@ def test_what_cannot_be_wrapped(name: str) -> None:
     ):
         with pytest.raises(InputError, match=message):
             NORMS[name].wrap(layer)
+
+
+@pytest.mark.parametrize("layer", [keras.layers.Dense(3), keras.layers.DepthwiseConv1D(1)])
+def test_standardizing_one_weight_would_leave_none(layer: keras.layers.Layer) -> None:
+    shape = (None, 1) if isinstance(layer, keras.layers.Dense) else (None, 5, 4)
+    with pytest.raises(InputError, match="at least two incoming weights per unit"):
+        NORMS["weight-standardization"].wrap(layer).build(shape)
