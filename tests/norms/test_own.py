@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from normlab.errors import InputError
-from normlab.norms import Norm, own_norm
+from normlab.norms import Norm, named_norm, own_norm
 
 SOURCE = '''
 import keras
@@ -93,6 +93,11 @@ def test_refusals(file: Path, reference: str, message: str) -> None:
     broken.write_text("class Halved(:\n")
     with pytest.raises(InputError, match=re.escape(message.format(file=file))):
         own_norm(reference.format(file=file, broken=broken))
+
+
+def test_a_file_without_a_name_is_told_what_is_missing(file: Path) -> None:
+    with pytest.raises(InputError, match=re.escape("must be FILE.py:NAME")):
+        named_norm(str(file))
 
 
 def test_what_gives_no_layer(file: Path) -> None:
