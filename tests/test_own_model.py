@@ -65,6 +65,7 @@ def sequence(*layers): return keras.Sequential([keras.Input((8, 8)), L.Flatten()
 def unbuilt(): return keras.Sequential([Dense(10)])
 def narrow(): return keras.Sequential([keras.Input((3,)), Dense(8, activation="relu"), Dense(10)])
 def binary(): return sequence(Dense(8, activation="relu"), Dense(1, activation="sigmoid"))
+def named(): return keras.Model(x := keras.Input((8, 8)), {"out": Dense(10)(L.Flatten()(x))})
 def linear(): return sequence(Dense(8), Dense(10))
 def ignores(norm): return sequence(Dense(8), Dense(10))
 def good(): return sequence(Dense(8, activation="relu"), Dense(10))
@@ -137,6 +138,7 @@ WRONG: dict[str, tuple[str, str, str, str]] = {
     "subclassed": ("mine.py:Mine", "must be Functional or Sequential", "subclassed model Mine", "keras.Input"),
     "other input": ("mine.py:narrow", "input shape must be (8, 8) for digits", "(3,)", "change its input layer"),
     "other output": ("mine.py:binary", "output shape must be (10,) for digits", "(1,)", "change its output layer"),
+    "outputs by name": ("mine.py:named", "output must be one tensor", "a dict", "give keras.Model the tensor itself"),
     "no place": ("mine.py:linear", "must have a place for one", "without such a place", "put the norms into the code"),
     "no norm used": ("mine.py:ignores", "must use the norm", "without BatchNormalization", "call norm() at every"),
     "compiled": ("mine.py:compiled", "must be the study's", "mean_squared_error", "compile it with sparse_categorical"),

@@ -30,6 +30,12 @@ def test_one_norm() -> None:
         assert text in shown.output
 
 
+@pytest.mark.parametrize("name", ["run", "swap"])
+def test_the_help_says_that_a_norm_of_ones_own_is_code_that_runs(name: str) -> None:
+    shown = CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "300"})
+    assert "FILE.py:NAME, code" in shown.output
+
+
 def test_an_unknown_norm(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "argv", ["normlab", "norms", "ghots"])
     with pytest.raises(SystemExit) as left:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
@@ -59,6 +61,17 @@ def test_starts_at_the_scale_of_the_initializer(name: str, initializer: str) -> 
     assert float(wrapped.gain[0]) == pytest.approx(np.sqrt((lengths**2).mean()), rel=0.02)
 
 
+def _twos(shape: Any, dtype: Any = None) -> Any:
+    return keras.ops.full(shape, 2.0, dtype)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_initializer_may_be_a_function(name: str) -> None:
+    wrapped = NORMS[name].wrap(keras.layers.Dense(3, kernel_initializer=_twos))
+    wrapped.build((None, 4))
+    np.testing.assert_allclose(wrapped.gain, 4.0)
+
+
 @pytest.mark.parametrize("name", list(NORMS))
 def test_other_norms_leave_the_layer_alone(name: str) -> None:
     dense = keras.layers.Dense(3)
@@ -75,6 +88,9 @@ def test_a_frozen_layer_has_no_trainable_variable(name: str) -> None:
     wrapped.trainable = False
     assert wrapped.trainable_variables == []
     assert np.array_equal(wrapped(x), expected)
+    frozen = NORMS[name].wrap(keras.layers.Dense(3, trainable=False))
+    frozen(x)
+    assert frozen.trainable_variables == []
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -89,3 +105,10 @@ def test_what_cannot_be_wrapped(name: str) -> None:
     ):
         with pytest.raises(InputError, match=message):
             NORMS[name].wrap(layer)
+
+
+@pytest.mark.parametrize("layer", [keras.layers.Dense(3), keras.layers.DepthwiseConv1D(1)])
+def test_standardizing_one_weight_would_leave_none(layer: keras.layers.Layer) -> None:
+    shape = (None, 1) if isinstance(layer, keras.layers.Dense) else (None, 5, 4)
+    with pytest.raises(InputError, match="at least two incoming weights per unit"):
+        NORMS["weight-standardization"].wrap(layer).build(shape)

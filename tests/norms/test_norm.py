@@ -110,7 +110,13 @@ def test_layers_check_their_arguments() -> None:
         ("batch-renorm", {}, (16,), 1, "at least two samples"),
         ("frozen", {}, (16,), 1, "at least two samples"),
         ("ghost", {}, (16,), 1, "at least two samples"),
-        ("ghost", {}, (16,), 33, "got a batch of 33 in ghost batches of 8, the last of one sample"),
+        (
+            "ghost",
+            {},
+            (16,),
+            33,
+            "got a batch of 33 in ghost batches of 8, the last of one sample; choose another ghost_batch_size",
+        ),
     ],
 )
 def test_degenerate_uses_are_refused(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from normlab.errors import InputError
-from normlab.norms import Norm, own_norm
+from normlab.norms import Norm, named_norm, own_norm
 
 SOURCE = '''
 import keras
@@ -32,6 +32,13 @@ def grouped(name=None, groups=2):
 
 def nameless():
     return keras.layers.Identity()
+
+class Sized(keras.layers.Layer):
+    def __init__(self, units, **kwargs):
+        super().__init__(**kwargs)
+
+def number_for_a_layer(name=None):
+    return 3
 
 ready = NORMS["group"].with_options(groups=2)
 number = 3
@@ -74,17 +81,29 @@ def test_a_function_and_a_norm(file: Path) -> None:
         ("{file}:two words", "must be FILE.py:NAME"),
         ("{file}.txt:Halved", "must be FILE.py:NAME"),
         ("nowhere.py:Halved", "the file of a norm must exist, got nowhere.py"),
-        ("{file}:Third", "choose among Halved, grouped, nameless"),
-        ("{file}:number", "choose among Halved, grouped, nameless"),
+        ("{file}:Third", "choose among Halved, grouped, nameless, Sized, number_for_a_layer"),
+        ("{file}:number", "choose among Halved, grouped, nameless, Sized, number_for_a_layer"),
         ("{file}:nameless", "must take `name=`"),
+        ("{file}:Sized", "must need nothing but `name=`, got {file}:Sized with units; give the others defaults"),
         ("{broken}:Halved", "must be Python"),
     ],
 )
 def test_refusals(file: Path, reference: str, message: str) -> None:
     broken = file.with_name("broken.py")
     broken.write_text("class Halved(:\n")
-    with pytest.raises(InputError, match=re.escape(message)):
+    with pytest.raises(InputError, match=re.escape(message.format(file=file))):
         own_norm(reference.format(file=file, broken=broken))
+
+
+def test_a_file_without_a_name_is_told_what_is_missing(file: Path) -> None:
+    with pytest.raises(InputError, match=re.escape("must be FILE.py:NAME")):
+        named_norm(str(file))
+
+
+def test_what_gives_no_layer(file: Path) -> None:
+    norm = own_norm(f"{file}:number_for_a_layer")
+    with pytest.raises(InputError, match=r"must be a Keras layer, got int of .*number_for_a_layer"):
+        norm(name="here")
 
 
 def test_wrong_options(file: Path) -> None:

@@ -65,6 +65,21 @@ def test_running_statistics_of_many_batches_come_near() -> None:
     assert (running[1] / np.asarray(layer.moving_variance)).mean() < 1
 
 
+@pytest.mark.parametrize("is_nested", [False, True])
+def test_a_layer_called_twice_in_a_pass_gets_the_mean_over_its_calls(is_nested: bool) -> None:
+    norm, x = NORMS["precise"](name="shared"), _data(60)
+    inputs = keras.Input((5,))
+    shared = keras.Sequential([keras.Input((5,)), norm]) if is_nested else norm
+    model = keras.Model(inputs, keras.layers.Add()([shared(inputs), shared(3 * inputs)]))
+    shared(keras.Input((5,)))  # a call that is not of this model
+    recompute(model, np.split(x, [40]))
+    # The calls within a pass count as 0.99 to 1.
+    np.testing.assert_allclose(norm.moving_mean, 2 * x.mean(0), rtol=0.01)
+    within = np.square(x).mean(0) - np.square(x.mean(0))
+    between = sum(len(part) / 60 * np.square(part.mean(0) - x.mean(0)) for part in np.split(x, [40]))
+    np.testing.assert_allclose(norm.moving_variance, 5 * (within - between) + 4 * between, rtol=0.02)
+
+
 def test_nothing_else_changes() -> None:
     model = _model("precise", num_norms=2)
     model.add(NORMS["ghost"](name="ghost"))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import keras
 import numpy as np
 import pytest
 
+from normlab.norms import NORMS
 from normlab.train.objective import (
     cross_entropy,
     ends_in_softmax,
@@ -83,11 +85,42 @@ def _ending(*layers: keras.layers.Layer) -> keras.Model:
     return keras.Sequential([keras.Input((4,)), *layers])
 
 
+def _graph(end: Callable[[keras.KerasTensor], keras.KerasTensor]) -> keras.Model:
+    inputs = keras.Input((4,))
+    return keras.Model(inputs, end(inputs))
+
+
+def _soft() -> keras.layers.Layer:
+    return keras.layers.Dense(3, activation="softmax")
+
+
+def _average(x: keras.KerasTensor, *layers: keras.layers.Layer) -> keras.KerasTensor:
+    return keras.layers.Average()([layer(x) for layer in layers])
+
+
+class _Subclassed(keras.Model):  # type: ignore[misc]
+    def __init__(self, last: keras.layers.Layer) -> None:
+        super().__init__()
+        self.last = last
+
+    def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
+        return self.last(inputs)
+
+
 ENDINGS = {
     "logits": (lambda: _ending(keras.layers.Dense(3)), False),
     "softmax": (lambda: _ending(keras.layers.Dense(3, activation="softmax")), True),
     "softmax layer": (lambda: _ending(keras.layers.Dense(3), keras.layers.Softmax()), True),
     "softmax as an activation": (lambda: _ending(keras.layers.Dense(3), keras.layers.Activation("softmax")), True),
+    "softmax as an operation": (lambda: _graph(lambda x: keras.ops.softmax(keras.layers.Dense(3)(x))), True),
+    "softmax under a norm of weights": (lambda: _ending(NORMS["weight"].wrap(_soft())), True),
+    "softmax in a nested model": (lambda: _graph(lambda x: _ending(_soft())(x)), True),
+    "softmax, handed on": (lambda: _ending(_soft(), keras.layers.Identity(), keras.layers.Reshape((3,))), True),
+    "softmax, linear": (lambda: _ending(_soft(), keras.layers.Activation("linear")), True),
+    "mean of two softmaxes": (lambda: _graph(lambda x: _average(x, _soft(), _soft())), True),
+    "mean of softmax and logits": (lambda: _graph(lambda x: _average(x, _soft(), keras.layers.Dense(3))), False),
+    "a subclassed model with softmax": (lambda: _Subclassed(_soft()), True),
+    "a subclassed model without": (lambda: _Subclassed(keras.layers.Dense(3)), False),
     "softmax before the end": (lambda: _ending(keras.layers.Softmax(), keras.layers.Dense(3)), False),
 }
 

@@ -34,7 +34,11 @@ def run(
         typer.Option(help="Your own model's values: redraw (default) draws anew per seed, keep begins with them."),
     ] = None,
     arms: Annotated[
-        str | None, typer.Option(help="Norms to compare, the baseline first; normlab norms lists them.")
+        str | None,
+        typer.Option(
+            help="Norms to compare, the baseline first; normlab norms lists them. Or your own: FILE.py:NAME, code of "
+            "yours that runs."
+        ),
     ] = None,
     network: NetworkOptions = None,
     widths: Annotated[str | None, typer.Option(help="Units (or channels) per layer, such as 300,100.")] = None,

@@ -17,7 +17,10 @@ NewModelFile = Annotated[Path, typer.Option("--out", help="The .keras file to wr
 def swap(
     model: ModelFile,
     norm: Annotated[
-        str, typer.Option(help="The norm that every place gets, or FILE.py:NAME for your own; none removes the norms.")
+        str,
+        typer.Option(
+            help="The norm that every place gets; none removes the norms. Or your own: FILE.py:NAME, code that runs."
+        ),
     ],
     out: NewModelFile,
 ) -> None:
@@ -25,7 +28,7 @@ def swap(
     from normlab.norms import NORMS, named_norm
     from normlab.surgery.files import open_model, require_files, save_model
 
-    if ".py:" not in norm:
+    if ".py:" not in norm and not norm.endswith(".py"):
         require_known("norm", norm, NORMS)
     require_files(model, out)
     chosen = named_norm(norm)

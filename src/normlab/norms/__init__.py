@@ -50,7 +50,7 @@ def named_norm(name: str) -> Norm:
     Raises:
         InputError: For an unknown name, or as `own_norm`.
     """
-    if ".py:" in name:
+    if ".py:" in name or name.endswith(".py"):
         return own_norm(name)
     require_known("norm", name, NORMS)
     return NORMS[name]

@@ -76,7 +76,7 @@ def several_samples_per_ghost(norm: Norm, shape: Shape, batch_size: int | None) 
         raise InputError(
             f"{norm.name} norm needs at least two samples in every ghost batch",
             f"a batch of {batch_size} in ghost batches of {size}, the last of one sample",
-            "choose a batch size that is a multiple of ghost_batch_size",
+            "choose another ghost_batch_size or batch size; the last batch of an epoch may be a short one",
         )
 
 

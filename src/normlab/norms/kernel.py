@@ -39,7 +39,7 @@ class KernelNorm(keras.layers.Wrapper):  # type: ignore[misc]
     Args:
         layer: A Dense, Conv1D to 3D, DepthwiseConv1D or 2D that is not built yet.
         epsilon: Added to a sum of squares, so that a kernel of zeros stays finite.
-        **kwargs: Of every Keras layer; the name defaults to the wrapped layer's.
+        **kwargs: Of every Keras layer; name, dtype and trainable default to the wrapped layer's.
 
     Raises:
         InputError: For another or a built layer, or one with an activity regularizer.
@@ -48,7 +48,8 @@ class KernelNorm(keras.layers.Wrapper):  # type: ignore[misc]
     def __init__(self, layer: keras.layers.Layer, epsilon: float, **kwargs: Any) -> None:
         _require_kernel(layer)
         require_option("epsilon", epsilon)
-        super().__init__(layer, **{"name": layer.name, "dtype": layer.dtype_policy, **kwargs})
+        own = {"name": layer.name, "dtype": layer.dtype_policy, "trainable": layer.trainable}
+        super().__init__(layer, **{**own, **kwargs})
         self.epsilon = epsilon
         self.supports_masking = True
 
@@ -107,8 +108,8 @@ class KernelNorm(keras.layers.Wrapper):  # type: ignore[misc]
 
     def _initial_gain(self, shape: tuple[int, ...]) -> float:
         given = getattr(self.layer, "kernel_initializer", None) or self.layer.depthwise_initializer
-        config = given.get_config()
-        seeded = type(given).from_config({**config, "seed": GAIN_SEED} if "seed" in config else config)
+        config = given.get_config() if isinstance(given, keras.initializers.Initializer) else {}  # or a function
+        seeded = type(given).from_config({**config, "seed": GAIN_SEED}) if "seed" in config else given
         kernel = seeded(shape, dtype="float32")
         squares = ops.sum(ops.square(kernel), self._summed_axes(shape))
         return float(ops.sqrt(ops.mean(squares)))

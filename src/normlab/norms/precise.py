@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -41,7 +42,8 @@ class PreciseStatistics:
         mean = sum_k w_k mean_k
         variance = sum_k w_k (variance_k + mean_k^2) - mean^2
 
-    For a layer whose input the statistics of others do not change, these are the moments of all samples together.
+    For a layer whose input the statistics of others do not change, these are the moments of all samples together. A
+    layer that one pass calls several times gets mean_k and variance_k averaged over its calls, as its moving ones do.
     Batch norms are `keras.layers.BatchNormalization` and its subclasses at any depth, without those set to
     `trainable = False`, which train with their moving statistics; other variables keep their values.
 
@@ -55,8 +57,14 @@ class PreciseStatistics:
         self.model = model
         positions = {id(variable): index for index, variable in enumerate(model.non_trainable_variables)}
         norms = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
+        # The share of a moving value that stays in one pass.
+        num_calls = _num_calls(model)
         self._places = [
-            (layer.momentum, positions[id(layer.moving_mean)], positions[id(layer.moving_variance)])
+            (
+                layer.momentum ** max(num_calls[id(layer)], 1),
+                positions[id(layer.moving_mean)],
+                positions[id(layer.moving_variance)],
+            )
             for layer in norms
             if layer.trainable
         ]
@@ -70,14 +78,14 @@ class PreciseStatistics:
 
     def add(self, sums: Sums, trainable: Sequence[Any], non_trainable: Sequence[Any], batch: Any) -> Sums:
         """Return the sums with one more batch of inputs."""
-        # From zero, one step of a moving value leaves (1 - momentum) times the batch's value.
+        # From zero, one pass leaves (1 - kept) times the batch's value, with kept = momentum^calls.
         moved = {index for _, *pair in self._places for index in pair}
         start = [ops.zeros_like(value) if index in moved else value for index, value in enumerate(non_trainable)]
         _, after = self.model.stateless_call(trainable, start, batch, training=True)
         count = batch.shape[0]
         added = []
-        for (momentum, at_mean, at_variance), (first, second) in zip(self._places, sums.moments, strict=True):
-            mean, variance = after[at_mean] / (1 - momentum), after[at_variance] / (1 - momentum)
+        for (kept, at_mean, at_variance), (first, second) in zip(self._places, sums.moments, strict=True):
+            mean, variance = after[at_mean] / (1 - kept), after[at_variance] / (1 - kept)
             added.append((first + count * mean, second + count * (variance + mean * mean)))
         return Sums(sums.count + count, added)
 
@@ -89,6 +97,23 @@ class PreciseStatistics:
             values[at_mean] = mean
             values[at_variance] = ops.maximum(second / sums.count - mean * mean, 0.0)  # rounding may leave -1e-9
         return values
+
+
+def _num_calls(model: keras.Model) -> Counter[int]:
+    """Return how often one pass calls each layer, by `id`; once where Keras does not know the graph."""
+    graph = getattr(model, "_functional", model)  # a Sequential model keeps its graph apart
+    if not isinstance(graph, keras.Function):
+        return Counter(id(layer) for layer in model._flatten_layers())
+    counts: Counter[int] = Counter()
+    # Keras has no public way to walk a graph. A layer's own list of calls also has those of other models.
+    nodes = [node for depth in graph._nodes_by_depth.values() for node in depth]
+    for operation in (node.operation for node in nodes if not node.is_input):
+        counts[id(operation)] += 1
+        if isinstance(operation, keras.Model):
+            counts += _num_calls(operation)
+        elif isinstance(operation, keras.layers.Layer):
+            counts.update(id(inner) for inner in operation._flatten_layers(include_self=False))
+    return counts
 
 
 def recompute(model: keras.Model, batches: Iterable[Any]) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
 from keras import ops
 
+from normlab.errors import InputError
 from normlab.norms.kernel import KernelNorm
 
 
@@ -29,10 +31,24 @@ class WeightStandardization(KernelNorm):
         layer: As in `KernelNorm`.
         epsilon: As in `KernelNorm`.
         **kwargs: Of every Keras layer.
+
+    Raises:
+        InputError: As `KernelNorm`; when built, for units of one incoming weight, which less its mean is zero.
     """
 
     def __init__(self, layer: keras.layers.Layer, epsilon: float = 1e-4, **kwargs: Any) -> None:
         super().__init__(layer, epsilon, **kwargs)
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Build the wrapped layer and the gain."""
+        super().build(input_shape)
+        shape = tuple(self.layer.kernel.shape)
+        if math.prod(shape[axis] for axis in self._summed_axes(shape)) == 1:
+            raise InputError(
+                "weight standardization needs at least two incoming weights per unit: one less its mean is zero",
+                f"a kernel of shape {shape} in {self.name}",
+                "choose another norm, such as weight",
+            )
 
     def normalized(self, kernel: Any, axes: list[int]) -> Any:
         """Return (v - mean) / sqrt(sum((v - mean)^2) + epsilon)."""

@@ -190,6 +190,9 @@ def fitting(model: Any, dataset: Dataset) -> keras.Model:
         raise InputError(rule, f"the subclassed model {type(model).__name__}", action)
     if not model.built:
         raise InputError("a model function must return a built model", model.name, "begin it with keras.Input")
+    if not isinstance(model, keras.Sequential) and not isinstance(model.output, keras.KerasTensor):
+        action = "give keras.Model the tensor itself"
+        raise InputError("the model's output must be one tensor", f"a {type(model.output).__name__}", action)
     expected = {"input": dataset.input_shape, "output": (dataset.num_outputs,)}
     for name, wanted in expected.items():
         found = tuple(getattr(model, f"{name}_shape")[1:])

@@ -1,9 +1,13 @@
-"""Convolutions that a CPU computes fast inside loops: the axes of every operand in the order that its kernels take.
+"""Convolutional networks that a CPU computes fast inside loops: axes and sums in the order that its kernels take.
 
 XLA's CPU compiler itself brings a convolution's images into the order (batch, ..., channels) and its kernels into
 (..., in, out), but only outside of loops. The gradients of Keras's convolutions come with other orders; in a loop body
 they are then compiled as scalar loops. Two 3x3 convolutions on 64 images of 32x32x32 with their gradients: 6.9 s a step
 in a `fori_loop` as they come, 0.095 s with the axes in this order, as much as outside (one thread, jax 0.10.2).
+
+Group norm cuts the channels into (groups, channels of a group) and sums over space and the last axis at once, which is
+compiled as a scalar loop too. Space first, the few sums of a group after it: a step of ResNet-8 on 64 images of
+32x32x3 takes 128 ms in place of 139, 112 without norm (CPU time, medians of 14 alternating calls of 3 steps).
 """
 
 from __future__ import annotations
@@ -41,7 +45,7 @@ def fast_in_loops(model: keras.Model, function: Callable[..., Any]) -> Callable[
 
 
 def with_plain_axes(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the function with its convolutions' operands transposed into that order, and the results back.
+    """Return the function with its convolutions' operands transposed into that order, and group sums in two steps.
 
     The values are the same up to rounding. What a function computes inside loops of its own stays as it is.
     """
@@ -65,6 +69,8 @@ def _evaluated(closed: ClosedJaxpr, arguments: list[Any]) -> list[Any]:
         inputs = [value(atom) for atom in equation.invars]
         if equation.primitive.name == "conv_general_dilated":
             outputs = [_plain(equation, *inputs)]
+        elif equation.primitive.name == "reduce_sum" and _sums_over_groups(equation):
+            outputs = [_in_two_steps(equation, *inputs)]
         elif equation.primitive.name in ("jit", "pjit"):
             outputs = _evaluated(equation.params["jaxpr"], inputs)
         else:
@@ -88,3 +94,17 @@ def _plain(equation: Any, image: jax.Array, kernel: jax.Array) -> jax.Array:
         **{**equation.params, "dimension_numbers": plain},
     )
     return lax.transpose(output, tuple(np.argsort((axes.out_spec[0], *axes.out_spec[2:], axes.out_spec[1]))))
+
+
+def _sums_over_groups(equation: Any) -> bool:
+    """Return whether a sum runs over the last axis and others, but not over the one before the last: the groups."""
+    last = equation.invars[0].aval.ndim - 1
+    summed = equation.params["axes"]
+    return len(summed) > 1 and last in summed and last - 1 not in summed
+
+
+def _in_two_steps(equation: Any, x: jax.Array) -> jax.Array:
+    """Sum over the last axis after the others; without the barrier XLA would make one sum of the two again."""
+    others = tuple(axis for axis in equation.params["axes"] if axis != x.ndim - 1)
+    part = lax.optimization_barrier(equation.primitive.bind(x, **{**equation.params, "axes": others}))
+    return equation.primitive.bind(part, **{**equation.params, "axes": (part.ndim - 1,)})

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 # A batch loss a hundred times that of knowing nothing is no training any more, though it may still be finite.
 DIVERGENCE_FACTOR = 100.0
+# Classes of layers and of `keras.ops` functions whose output is made of probabilities where their inputs are.
+HANDING_ON = ("Average", "Cast", "Flatten", "Identity", "Reshape", "Squeeze")
 
 
 @dataclass(frozen=True)
@@ -120,13 +122,41 @@ def squared_error(predictions: jax.Array, targets: jax.Array) -> tuple[jax.Array
 
 
 def ends_in_softmax(model: keras.Model) -> bool:
-    """Return whether the model's last layer, at any depth of nesting, gives probabilities rather than logits."""
+    """Return whether a model gives probabilities rather than logits.
+
+    So it is if every output comes from a softmax (a layer, fused or an operation, in nested models too) through nothing
+    but what hands probabilities on. Of a subclassed model, whose graph Keras does not know, the last layer tells.
+    """
+    if hasattr(model, "outputs"):
+        return all(_is_probability(tensor) for tensor in model.outputs)
     last = model.layers[-1]
-    if getattr(last, "layers", None):
-        return ends_in_softmax(last)
-    if type(last).__name__ == "Softmax":
-        return True
-    return getattr(getattr(last, "activation", None), "__name__", "") == "softmax"
+    return ends_in_softmax(last) if getattr(last, "layers", None) else _is_softmax(last)
+
+
+def _is_probability(tensor: keras.KerasTensor) -> bool:
+    # Keras has no public way to walk a graph: a tensor's history names what made it, in which call.
+    operation, call, place = tensor._keras_history
+    if hasattr(operation, "outputs"):
+        return _is_probability(operation.outputs[place])
+    if getattr(operation, "layers", None):
+        return ends_in_softmax(operation)
+    given = operation._inbound_nodes[call].input_tensors
+    return _is_softmax(operation) or (_hands_on(operation) and all(map(_is_probability, given)))
+
+
+def _is_softmax(operation: keras.Operation) -> bool:
+    return "softmax" in (type(operation).__name__.lower(), _activation(operation))
+
+
+def _hands_on(operation: keras.Operation) -> bool:
+    kind = type(operation).__name__
+    return kind in HANDING_ON or (kind == "Activation" and _activation(operation) == "linear")
+
+
+def _activation(operation: keras.Operation) -> str:
+    """Return the name of the activation that a layer, or the one that it wraps, ends in; "" for none."""
+    activation = getattr(getattr(operation, "layer", operation), "activation", "")
+    return str(getattr(activation, "__name__", type(activation).__name__)).lower() if activation else ""
 
 
 def _hits(scores: jax.Array, labels: jax.Array) -> jax.Array:
