@@ -65,6 +65,7 @@ def sequence(*layers): return keras.Sequential([keras.Input((8, 8)), L.Flatten()
 def unbuilt(): return keras.Sequential([Dense(10)])
 def narrow(): return keras.Sequential([keras.Input((3,)), Dense(8, activation="relu"), Dense(10)])
 def binary(): return sequence(Dense(8, activation="relu"), Dense(1, activation="sigmoid"))
+def chances(): return sequence(Dense(8, activation="relu"), Dense(10), L.Activation("sigmoid"))
 def named(): return keras.Model(x := keras.Input((8, 8)), {"out": Dense(10)(L.Flatten()(x))})
 def linear(): return sequence(Dense(8), Dense(10))
 def ignores(norm): return sequence(Dense(8), Dense(10))
@@ -138,6 +139,12 @@ WRONG: dict[str, tuple[str, str, str, str]] = {
     "subclassed": ("mine.py:Mine", "must be Functional or Sequential", "subclassed model Mine", "keras.Input"),
     "other input": ("mine.py:narrow", "input shape must be (8, 8) for digits", "(3,)", "change its input layer"),
     "other output": ("mine.py:binary", "output shape must be (10,) for digits", "(1,)", "change its output layer"),
+    "classes apart": (
+        "mine.py:chances",
+        "must end in a softmax, or in no",
+        "a sigmoid at the end",
+        "change its output",
+    ),
     "outputs by name": ("mine.py:named", "output must be one tensor", "a dict", "give keras.Model the tensor itself"),
     "no place": ("mine.py:linear", "must have a place for one", "without such a place", "put the norms into the code"),
     "no norm used": ("mine.py:ignores", "must use the norm", "without BatchNormalization", "call norm() at every"),

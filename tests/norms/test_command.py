@@ -26,7 +26,13 @@ def test_the_table_lists_every_norm() -> None:
 def test_one_norm() -> None:
     shown = CliRunner().invoke(app, ["norms", "ghost"])
     assert shown.exit_code == 0
-    for text in (NORMS["ghost"].formula, NORMS["ghost"].source, "ghost_batch_size = 8"):
+    for text in (
+        NORMS["ghost"].formula,
+        NORMS["ghost"].source,
+        "ghost_batch_size = 8",
+        "samples coupled: yes",
+        "evaluation differs: yes",
+    ):
         assert text in shown.output
 
 

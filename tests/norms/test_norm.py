@@ -166,3 +166,10 @@ def test_groups_of_one_channel_fix_the_mean_over_space_as_instance_norm_does(
     name: str, options: dict, fixes: bool
 ) -> None:
     assert fixes_mean_over_space(NORMS[name].with_options(**options), 8) == fixes
+
+
+@pytest.mark.parametrize("late", ["r_steps", "d_steps"])
+def test_bounds_of_renormalization_do_not_rise_before_they_begin_to(late: str) -> None:
+    norm = NORMS["batch-renorm"].with_options(warm_up_steps=600, **{"r_steps": 600, "d_steps": 600, late: 599})
+    with pytest.raises(InputError, match=f"{late} must be at least warm_up_steps, 600, got 599; change {late}"):
+        norm()

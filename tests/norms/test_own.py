@@ -106,6 +106,13 @@ def test_what_gives_no_layer(file: Path) -> None:
         norm(name="here")
 
 
+def test_options_of_ones_own_have_no_bounds(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(
+        "import keras\ndef Scaled(name=None, alpha=1.0): return keras.layers.LeakyReLU(alpha**2, name=name)\n"
+    )
+    assert own_norm(f"{tmp_path / 'own.py'}:Scaled").with_options(alpha=-2.0)().negative_slope == 4
+
+
 def test_wrong_options(file: Path) -> None:
     norm = own_norm(f"{file}:Halved")
     with pytest.raises(InputError, match="must be a known one, got factor; choose among divisor"):

@@ -133,6 +133,15 @@ def test_a_norm_of_the_same_class_with_other_settings_is_noted() -> None:
     ]
 
 
+def test_a_norm_in_the_place_of_a_frozen_one_trains_and_the_table_says_so() -> None:
+    model = sequential()
+    norm = next(layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization))
+    norm.trainable = False
+    swapped = swap(model, "layer")
+    assert swapped.model.get_layer(norm.name).trainable
+    assert str(swapped).count("was frozen; trains") == 1
+
+
 def test_a_missing_bias_is_noted_where_the_new_norm_does_not_stand_in_for_it() -> None:
     model = residual()
     note = "stem before it has no bias"

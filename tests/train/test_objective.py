@@ -12,7 +12,7 @@ import pytest
 from normlab.norms import NORMS
 from normlab.train.objective import (
     cross_entropy,
-    ends_in_softmax,
+    ends_in,
     objective_for,
     probability_cross_entropy,
     squared_error,
@@ -129,7 +129,7 @@ ENDINGS = {
 def test_a_final_softmax_is_seen(case: str) -> None:
     build, is_softmax = ENDINGS[case]
     model = build()
-    assert ends_in_softmax(model) is is_softmax
+    assert ends_in(model, "softmax") is is_softmax
     chosen = objective_for("classification", 3, model).per_sample
     assert chosen is (probability_cross_entropy if is_softmax else cross_entropy)
 

@@ -19,7 +19,14 @@ def norms(name: Annotated[str | None, typer.Argument(help="Show this norm's form
         require_known("norm", name, NORMS)
         norm = NORMS[name]
         options = ", ".join(f"{option} = {value}" for option, value in norm.options.items())
-        rows = {"formula": norm.formula, "keeps per unit": norm.per_unit, "options": options, "source": norm.source}
+        rows = {
+            "formula": norm.formula,
+            "keeps per unit": norm.per_unit,
+            "samples coupled": _yes_or_no(norm.couples_samples),
+            "evaluation differs": _yes_or_no(norm.differs_in_evaluation),
+            "options": options,
+            "source": norm.source,
+        }
         print(name, *(f"  {word}: {text}" for word, text in rows.items() if text), sep="\n")
         return
     table = Table()
@@ -27,7 +34,7 @@ def norms(name: Annotated[str | None, typer.Argument(help="Show this norm's form
     for heading in ("keeps per unit", "samples\ncoupled", "evaluation\ndiffers", "options"):
         table.add_column(heading, overflow="fold")
     for norm in NORMS.values():
-        flags = ["yes" if flag else "no" for flag in (norm.couples_samples, norm.differs_in_evaluation)]
+        flags = [_yes_or_no(flag) for flag in (norm.couples_samples, norm.differs_in_evaluation)]
         table.add_row(norm.name, norm.per_unit, *flags, "\n".join(f"{k} {v}" for k, v in norm.options.items()))
     Console().print(table)
 
@@ -43,6 +50,10 @@ def models() -> None:
         options = "\n".join(f"{option} {_shown(default)}" for option, default in network.defaults.items())
         table.add_row(name, network.about, options)
     Console(highlight=False).print(table)
+
+
+def _yes_or_no(flag: bool) -> str:
+    return "yes" if flag else "no"
 
 
 def _shown(default: object) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from normlab.errors import InputError, require_known
 from normlab.models.counts import MAX_SIZE, require_count
 from normlab.models.mlp import INITIALIZERS
-from normlab.norms import check
+from normlab.norms import check, fixes_mean_over_space
 
 if TYPE_CHECKING:
     import keras
@@ -148,12 +148,10 @@ def _token_shape(input_shape: Sequence[int], patch: int) -> tuple[int, int]:
 def _require_a_mean(norm: Norm, dim: int) -> None:
     """Raise `InputError` if the norm leaves nothing to the mean over tokens that follows the last one."""
     rule = "the mean over a sample's tokens must depend on the input after the last norm"
-    if norm.cancels_bias and not norm.couples_samples:
-        received = f"{norm.name} norm, which subtracts it from every channel"
-        raise InputError(rule, received, "choose a norm over channels, such as layer")
-    if norm.options.get("groups") == dim and not norm.replaces_activation:
-        received = f"{norm.name} norm with {dim} groups of one channel, which subtracts it"
-        raise InputError(rule, received, "choose fewer groups")
+    if fixes_mean_over_space(norm, dim):
+        many = f" with {dim} groups of one channel" if "groups" in norm.options else ""
+        action = "choose fewer groups" if many else "choose a norm over channels, such as layer"
+        raise InputError(rule, f"{norm.name} norm{many}, which subtracts it from every channel", action)
 
 
 def _patches(images: Any, patch: int) -> Any:

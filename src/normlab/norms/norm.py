@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from normlab.errors import InputError
-from normlab.norms.options import BOUNDS, Value, require_option
+from normlab.norms.options import BOUNDS, Bounds, Value, require_option
 
 if TYPE_CHECKING:
     import keras
@@ -35,6 +35,7 @@ class Norm:
         couples_samples: Whether the other samples of a batch affect a sample's output or gradient in training.
         differs_in_evaluation: Whether training and evaluation compute different functions.
         options: Parameters that a study file may set, with the values that `build` gets.
+        bounds: Of options by name; one without need only be of its default's type.
         wrapper: Returns a layer around a Dense or convolution, from that layer and every option; None for layers that
             stand after it.
         replaces_activation: Whether the published form contains the activation, so that none need follow.
@@ -52,6 +53,7 @@ class Norm:
     couples_samples: bool = False
     differs_in_evaluation: bool = False
     options: Mapping[str, Value] = field(default_factory=dict, hash=False)
+    bounds: Mapping[str, Bounds] = field(default_factory=lambda: BOUNDS, hash=False, compare=False, repr=False)
     wrapper: Callable[..., keras.layers.Layer] | None = None
     replaces_activation: bool = False
     recomputes: bool = False
@@ -81,7 +83,7 @@ class Norm:
             if name not in self.options:
                 known = f"choose among {', '.join(self.options)}" if self.options else "leave it out: it has none"
                 raise InputError(f"an option of the norm {self.name} must be a known one", name, known)
-            if name in BOUNDS:
+            if name in self.bounds:
                 require_option(name, value)
             elif type(value) is not type(self.options[name]):
                 kind = type(self.options[name]).__name__

@@ -42,6 +42,7 @@ def own_norm(reference: str) -> Norm:
         couples_samples=getattr(found, "couples_samples", True),
         differs_in_evaluation=getattr(found, "differs_in_evaluation", True),
         options=_options(found, reference),
+        bounds={},
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from normlab.errors import InputError
 from normlab.norms.moving import MovingMoments, Shape
 from normlab.norms.options import require_option
 
@@ -68,6 +69,10 @@ class BatchRenormalization(MovingMoments):
         }
         for name, value in self.schedule.items():
             require_option(name, value)
+        for name in ("r_steps", "d_steps"):
+            if self.schedule[name] < warm_up_steps:
+                rule = f"{name} must be at least warm_up_steps, {warm_up_steps}"
+                raise InputError(rule, self.schedule[name], f"change {name}")
 
     def build(self, input_shape: Shape) -> None:
         """Create gamma, beta, the moving mean and deviation, and the count of steps."""

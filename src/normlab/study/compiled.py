@@ -30,12 +30,12 @@ def require_study_loss(model: keras.Model, loss: Any, task: str) -> None:
         loss: What it was compiled with, or what a .keras file records of it; None where there is nothing.
         task: "classification" or "regression".
     """
-    from normlab.train.objective import ends_in_softmax
+    from normlab.train.objective import ends_in
 
     if loss is None:
         return
     name, options = _described(_only(loss))
-    is_probability = ends_in_softmax(model)
+    is_probability = ends_in(model, "softmax")
     wanted = SAME_LOSSES[task]
     action = f"compile it with {wanted[0]}, or not at all: a study has a loss and an optimizer of its own"
     if name not in wanted:

@@ -177,8 +177,10 @@ def named_model(study: Study, dataset: Dataset) -> PlanBuilder:
 
 
 def fitting(model: Any, dataset: Dataset) -> keras.Model:
-    """Return the model; raise `InputError` unless it takes the inputs and gives one output per class (or one)."""
+    """Return the model; raise `InputError` unless it takes the inputs and gives one score per class (or one output)."""
     import keras
+
+    from normlab.train.objective import ends_in
 
     if not isinstance(model, keras.Model):
         raise InputError(
@@ -200,4 +202,7 @@ def fitting(model: Any, dataset: Dataset) -> keras.Model:
             raise InputError(
                 f"the model's {name} shape must be {wanted} for {dataset.name}", str(found), f"change its {name} layer"
             )
+    if dataset.task == "classification" and ends_in(model, "sigmoid"):
+        rule = "a model of classes that exclude each other must end in a softmax, or in no activation"
+        raise InputError(rule, f"a sigmoid at the end of {model.name}", "change its output layer")
     return model

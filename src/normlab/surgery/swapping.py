@@ -100,6 +100,8 @@ def _note(site: Site, new: keras.layers.Layer, norm: Norm, dropped: Sequence[str
         before, after = site.layer.get_config(), new.get_config()
         changed = [key for key in after if before.get(key) != after[key] and key not in ("dtype", "trainable")]
         notes += [f"{key} {_shown(before.get(key))} is {_shown(after[key])} now" for key in changed]
+    if not site.layer.trainable:
+        notes.append("was frozen; trains, as its values are new")
     if site.bias_note and not norm.cancels_bias:
         notes.append(site.bias_note)
     return "; ".join(notes)

@@ -50,7 +50,7 @@ def objective_for(task: str, num_outputs: int, model: keras.Model, label_smoothi
     """
     if task == "regression":
         return Objective("mean squared error", squared_error, 1.0)
-    is_softmax = ends_in_softmax(model)
+    is_softmax = ends_in(model, "softmax")
     per_sample = probability_cross_entropy if is_softmax else cross_entropy
     descended = None
     if label_smoothing:
@@ -121,31 +121,31 @@ def squared_error(predictions: jax.Array, targets: jax.Array) -> tuple[jax.Array
     return losses, jnp.zeros_like(losses)
 
 
-def ends_in_softmax(model: keras.Model) -> bool:
-    """Return whether a model gives probabilities rather than logits.
+def ends_in(model: keras.Model, activation: str) -> bool:
+    """Return whether a model's outputs are those of an activation, such as `softmax` (then they are probabilities).
 
-    So it is if every output comes from a softmax (a layer, fused or an operation, in nested models too) through nothing
-    but what hands probabilities on. Of a subclassed model, whose graph Keras does not know, the last layer tells.
+    So it is if every output comes from one (a layer, fused or an operation, in nested models too) through nothing but
+    what hands values on. Of a subclassed model, whose graph Keras does not know, the last layer tells.
     """
     if hasattr(model, "outputs"):
-        return all(_is_probability(tensor) for tensor in model.outputs)
+        return all(_comes_from(tensor, activation) for tensor in model.outputs)
     last = model.layers[-1]
-    return ends_in_softmax(last) if getattr(last, "layers", None) else _is_softmax(last)
+    return ends_in(last, activation) if getattr(last, "layers", None) else _is(last, activation)
 
 
-def _is_probability(tensor: keras.KerasTensor) -> bool:
+def _comes_from(tensor: keras.KerasTensor, activation: str) -> bool:
     # Keras has no public way to walk a graph: a tensor's history names what made it, in which call.
     operation, call, place = tensor._keras_history
     if hasattr(operation, "outputs"):
-        return _is_probability(operation.outputs[place])
+        return _comes_from(operation.outputs[place], activation)
     if getattr(operation, "layers", None):
-        return ends_in_softmax(operation)
+        return ends_in(operation, activation)
     given = operation._inbound_nodes[call].input_tensors
-    return _is_softmax(operation) or (_hands_on(operation) and all(map(_is_probability, given)))
+    return _is(operation, activation) or (_hands_on(operation) and all(_comes_from(one, activation) for one in given))
 
 
-def _is_softmax(operation: keras.Operation) -> bool:
-    return "softmax" in (type(operation).__name__.lower(), _activation(operation))
+def _is(operation: keras.Operation, activation: str) -> bool:
+    return activation in (type(operation).__name__.lower(), _activation(operation))
 
 
 def _hands_on(operation: keras.Operation) -> bool:
