@@ -30,6 +30,7 @@ def progress_bar(console: Console) -> Iterator[Callable[[Progress], None]]:
 
 def show_result(console: Console, result: Result) -> None:
     """Print one table per metric with difference, interval and verdict, the answer, and where the report lies."""
+    from normlab.report.in_pairs import divergence_notes
     from normlab.report.own_model import own_model
     from normlab.report.records import shown_comparisons
     from normlab.report.stopping import stopping_notes
@@ -39,7 +40,12 @@ def show_result(console: Console, result: Result) -> None:
     summary = result.records.summary
     for table in terminal_tables(summary, max(console.width, NARROWEST)):
         console.print(table)
-    for line in [*own_model(result.records.study), *stopping_notes(summary), *_notes(summary)]:
+    for line in [
+        *own_model(result.records.study),
+        *stopping_notes(summary),
+        *_notes(summary),
+        *divergence_notes(summary),
+    ]:
         console.print(f"Note: {line}", markup=False)
     answers = shown_comparisons(summary, summary["primary"]["metric"])
     order = ranking(answers)

@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from normlab.report.records import Records
+from normlab.study.in_pairs import divergences, savings
 from normlab.study.metrics import with_outcomes
 from normlab.study.rates import RULE, Choice, choose_rates
 from normlab.study.summary import Evidence, area_over_rates, by_arm, by_rate, comparisons
@@ -109,6 +110,8 @@ def make(
             "statement": "For each seed, the initial value of the shared parameter was equal by hash.",
         },
         "comparisons": comparisons(evidence),
+        "divergences": divergences(evidence),
+        "savings": savings(evidence),
         "area_over_rates": area_over_rates(evidence),
         "by_rate": by_rate(runs),
         "by_arm": by_arm(evidence, {arm: LARGER_SIZES if index else SIZES for index, arm in enumerate(arms)}),

@@ -59,18 +59,22 @@ def test_intervals_are_quantiles_over_stratified_resamples(confidence: float, hi
         ARM, BASELINE, higher_is_better=higher_is_better, confidence=confidence, num_resamples=300, seed=2
     )
     drawn = np.random.default_rng(2).integers(0, 6, (4, 300, 6))
-    differences, probabilities = [], []
+    differences, probabilities, means, baseline_means = [], [], [], []
     sign = 1 if higher_is_better else -1
     for index in range(300):
         seeds = drawn[:, index]
         arm, base = (np.stack([part[t, seeds[t]] for t in range(4)]) for part in (ARM, BASELINE))
-        differences.append(stats.trim_mean(arm.ravel(), 0.25) - stats.trim_mean(base.ravel(), 0.25))
+        means.append(stats.trim_mean(arm.ravel(), 0.25))
+        baseline_means.append(stats.trim_mean(base.ravel(), 0.25))
+        differences.append(means[-1] - baseline_means[-1])
         each = [
             [0.5 + 0.5 * sign * np.sign(arm[t, i] - base[t, j]) for i in range(6) for j in range(6)
              if seeds[t, i] != seeds[t, j]] for t in range(4)
         ]  # fmt: skip
         probabilities.append(np.mean([np.mean(one) for one in each]))
     for interval, resampled in (
+        (found.mean_interval, means),
+        (found.baseline_interval, baseline_means),
         (found.difference_interval, differences),
         (found.probability_interval, probabilities),
     ):

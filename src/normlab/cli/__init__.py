@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from normlab.cli import listings, run, surgery
+from normlab.cli.across import across
 from normlab.cli.attribute import attribute
 from normlab.cli.claims import claims
 from normlab.cli.data import app as data_app
@@ -30,6 +31,7 @@ app.command()(run.run)
 app.command()(status)
 app.command()(verify)
 app.command()(export)
+app.command()(across)
 app.command()(claims)
 app.command()(attribute)
 app.command("norms")(listings.norms)

@@ -21,7 +21,13 @@ ALL = "all"
 def replicate(
     name: Annotated[str | None, typer.Argument(help="A replication, or all.")] = None,
     listing: Annotated[bool, typer.Option("--list", help="List the replications and leave.")] = False,
-    budget: Annotated[str, typer.Option(help="quick (minutes) or full (as published).")] = "full",
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            help="quick (a minute each or less) or full (with the published sizes). Default: full for notebook (10 "
+            "minutes) and gradient-rate (2), quick for the others, whose full takes from a quarter of an hour to two."
+        ),
+    ] = None,
     seeds: Annotated[int | None, typer.Option(help="Runs of each arm. Default: the replication's own.")] = None,
     data_dir: DataDir = None,
     out: Annotated[Path | None, typer.Option(help="Folder for records. Default: new ones under runs/.")] = None,
@@ -36,7 +42,8 @@ def replicate(
             console.print(f"{one.id:16}{one.title}", soft_wrap=True)
         return
     require_known("replication", name, [*REPLICATIONS, ALL])
-    require_known("budget", budget, SEEDS)
+    if budget is not None:
+        require_known("budget", budget, SEEDS)
     chosen = list(REPLICATIONS.values()) if name == ALL else [REPLICATIONS[name]]
     if out is not None:
         require_writable(out)
@@ -44,7 +51,7 @@ def replicate(
     for one in chosen:
         folder = out / one.id if out is not None and name == ALL else out
         try:
-            agree.append(_run(one, budget, seeds, data_dir, folder))
+            agree.append(_run(one, budget or one.usual, seeds, data_dir, folder))
         except InputError as error:
             if name != ALL:
                 raise

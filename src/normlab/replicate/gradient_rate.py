@@ -177,4 +177,5 @@ REPLICATION = Replication(
     source="Yang, Pennington, Rao, Sohl-Dickstein, Schoenholz 2019, arXiv:1902.08129 (batch norm); for layer norm and "
     "none derived likewise; the limit of wide layers and large batches",
     run=run,
+    usual="full",
 )

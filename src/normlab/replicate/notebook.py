@@ -125,4 +125,5 @@ REPLICATION = Replication(
     title="a teaching notebook's two networks on MNIST; they differ in four things at once (see normlab attribute)",
     source="the notebook's printed output after epoch 10, one run of each arm",
     run=run,
+    usual="full",
 )

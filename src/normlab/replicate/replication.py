@@ -60,9 +60,11 @@ class Replication:
         title: What it is, in a line.
         source: Where it is published, or what it is derived from.
         run: Trains or probes, and returns every figure.
+        usual: The budget where none is asked for: `full` where that takes minutes, `quick` where it takes longer.
     """
 
     id: str
     title: str
     source: str
     run: Callable[[Setting], list[Checked]]
+    usual: Budget = "quick"

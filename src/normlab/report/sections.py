@@ -9,6 +9,7 @@ from normlab.report.comparison_table import capital, comparison_table, with_unit
 from normlab.report.discussion import topics
 from normlab.report.elements import Content, Html, arm_name, badge, figure, note, paragraph, section, table
 from normlab.report.figures import curve_figures, pair_figure
+from normlab.report.in_pairs import divergence_table
 from normlab.report.markup import text
 from normlab.report.palette import colours
 from normlab.report.quantities import MISSING, counted, label_of, listed, per_arm, shown_rate, value_scale
@@ -87,7 +88,7 @@ def scores_section(records: Records) -> str:
 
 
 def verdicts_section(records: Records) -> str:
-    """Return every comparison: at the rate of the primary one, then at each shared rate."""
+    """Return every comparison: at the rate of the primary one, then at each shared rate, then divergences in pairs."""
     summary = records.summary
     rate = summary["primary"]["rate"]
     first = comparison_rows(row for row in summary["comparisons"] if row["rate"] == rate)
@@ -109,7 +110,7 @@ def verdicts_section(records: Records) -> str:
         is_open = " open" if len(others) <= _LONG else ""
         title = f"{capital(label)} at each shared rate ({counted(len(rows), 'comparison')})"
         parts.append(f"<details{is_open}><summary>{text(title)}</summary>{inner}</details>")
-    return section("verdicts", "Verdicts", *parts)
+    return section("verdicts", "Verdicts", *parts, divergence_table(records))
 
 
 def discussion_section(records: Records) -> str:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from normlab.report.elements import Content, Html, arm_name, definitions, note, section, table
+from normlab.report.in_pairs import saving_sentences
 from normlab.report.markup import text
 from normlab.report.own_model import own_model
 from normlab.report.palette import colours
@@ -150,8 +151,10 @@ def _fairness(records: Records) -> list[tuple[str, Content]]:
         if row["rate"] == primary["rate"] and row["arm"] == primary["arm"]
     ]
     rule = f" ({target['rule']})"
+    saving = saving_sentences(summary)
     return [
         ("Pairs", f"{pairing['statement']} {checks}"),
+        *([("What pairing saves", " ".join(saving))] if saving else []),
         ("Learning rates", how),
         (
             "Seeds reported on",

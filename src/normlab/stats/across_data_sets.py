@@ -19,7 +19,9 @@ class AcrossDataSets:
 
     Attributes:
         mean: Interquartile mean of the arm's scores.
+        mean_interval: Stratified bootstrap, percentiles.
         baseline_mean: Of the baseline's.
+        baseline_interval: Stratified bootstrap, percentiles.
         difference: mean - baseline_mean.
         difference_interval: Stratified bootstrap of pairs, percentiles.
         probability: That a run of the arm beats one of the baseline, drawn at random on a data set drawn at random;
@@ -30,7 +32,9 @@ class AcrossDataSets:
     """
 
     mean: float
+    mean_interval: Interval
     baseline_mean: float
+    baseline_interval: Interval
     difference: float
     difference_interval: Interval
     probability: float
@@ -104,24 +108,26 @@ def across_data_sets(
     mean, baseline_mean = interquartile_mean(arm), interquartile_mean(baseline)
     wins = _wins(arm, baseline, higher_is_better)
     observed = _probabilities(wins)
-    differences, probabilities = [], []
+    resampled, probabilities = [], []
     generator = np.random.default_rng(seed)
     num_sets, num_pairs = arm.shape
     block = max(1, _COUNTS_AT_ONCE // (arm.size * num_pairs))
     for start in range(0, num_resamples, block):
         size = min(block, num_resamples - start)
         drawn = generator.integers(0, num_pairs, (num_sets, size, num_pairs))
-        arm_means, baseline_means = (_resampled_means(part, drawn) for part in (arm, baseline))
-        differences.append(arm_means - baseline_means)
+        resampled.append(np.stack([_resampled_means(part, drawn) for part in (arm, baseline)]))
         counts = (drawn[..., None] == np.arange(num_pairs)).sum(axis=2).astype(np.float64)  # (set, resample, pair)
         pairings = num_pairs**2 - np.sum(counts**2, axis=2)
         won = np.sum(counts @ wins * counts, axis=2) / np.maximum(pairings, 1.0)
         probabilities.append(np.where(pairings > 0, won, observed[:, None]).mean(axis=0))
+    arm_means, baseline_means = np.concatenate(resampled, axis=1)
     return AcrossDataSets(
         mean=mean,
+        mean_interval=_percentiles(arm_means, confidence),
         baseline_mean=baseline_mean,
+        baseline_interval=_percentiles(baseline_means, confidence),
         difference=mean - baseline_mean,
-        difference_interval=_percentiles(np.concatenate(differences), confidence),
+        difference_interval=_percentiles(arm_means - baseline_means, confidence),
         probability=float(observed.mean()),
         probability_interval=_percentiles(np.concatenate(probabilities), confidence),
         data_sets=num_sets,

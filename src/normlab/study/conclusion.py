@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from normlab.study.design import Study
+from normlab.study.in_pairs import divergences, savings
 from normlab.study.laboratory import Laboratory
 from normlab.study.looks import Looks
 from normlab.study.metrics import with_outcomes
@@ -62,6 +63,8 @@ def conclude(
         "target": {"metric": target.metric, "value": target.value, "rule": target.rule},
         "pairing": pairing(runs, laboratory.shared_paths),
         "comparisons": comparisons(evidence),
+        "divergences": divergences(evidence),
+        "savings": savings(evidence),
         "area_over_rates": area_over_rates(evidence),
         "by_rate": by_rate(runs),
         "by_arm": by_arm(evidence, {arm: _sizes(model) for arm, model in models.items()}),

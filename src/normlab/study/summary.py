@@ -68,7 +68,7 @@ def comparisons(evidence: Evidence) -> list[dict[str, Any]]:
     stands as if the number had been fixed.
     """
     others = [name for name in evidence.metrics if name != evidence.primary_metric]
-    main, shared = _selections(evidence)
+    main, shared = selections(evidence)
     if evidence.answers is None:
         found = _family(evidence, main, "holm", [evidence.primary_metric])
     else:
@@ -107,6 +107,17 @@ def area_over_rates(evidence: Evidence) -> list[dict[str, Any]]:
     ]
 
 
+def selections(evidence: Evidence) -> tuple[list[tuple[Rate, pl.DataFrame]], list[tuple[Rate, pl.DataFrame]]]:
+    """Return the runs that answer the study's question, and those at each shared rate of a grid, with their rates."""
+    reported = evidence.runs.filter(pl.col("stage") == "report")
+    shared_stage = evidence.runs.filter(pl.col("stage") == "tuning") if evidence.chosen else reported
+    shared = [(rate, shared_stage.filter(pl.col("rate") == rate)) for rate in sorted(shared_stage["rate"].unique())]
+    if evidence.chosen:
+        return [("tuned", reported)], shared
+    main = [(rate, runs) for rate, runs in shared if rate == evidence.main_rate]
+    return main, [(rate, runs) for rate, runs in shared if rate != evidence.main_rate]
+
+
 def by_rate(runs: pl.DataFrame) -> list[dict[str, Any]]:
     """Return one row per stage, arm and rate: runs, how many diverged, means and standard deviations over seeds."""
     return _means(runs, ["stage", "arm", "rate"])
@@ -123,17 +134,6 @@ def by_arm(evidence: Evidence, costs: Mapping[str, Mapping[str, int]]) -> list[d
         times = {"seconds_per_epoch": seconds, "seconds_per_step": seconds / evidence.steps_per_epoch}
         rows.append({**row, **times, **costs[row["arm"]]})
     return rows
-
-
-def _selections(evidence: Evidence) -> tuple[list[tuple[Rate, pl.DataFrame]], list[tuple[Rate, pl.DataFrame]]]:
-    """Return the runs that answer the study's question, and those at each shared rate of a grid, with their rates."""
-    reported = evidence.runs.filter(pl.col("stage") == "report")
-    shared_stage = evidence.runs.filter(pl.col("stage") == "tuning") if evidence.chosen else reported
-    shared = [(rate, shared_stage.filter(pl.col("rate") == rate)) for rate in sorted(shared_stage["rate"].unique())]
-    if evidence.chosen:
-        return [("tuned", reported)], shared
-    main = [(rate, runs) for rate, runs in shared if rate == evidence.main_rate]
-    return main, [(rate, runs) for rate, runs in shared if rate != evidence.main_rate]
 
 
 def _family(
