@@ -8,6 +8,7 @@ import pytest
 from normlab.claims.conditions import decide_each, together
 from normlab.claims.finding import Decision
 from normlab.stats.effect import Effect, paired_effect
+from normlab.stats.verdict import judge
 
 RNG = np.random.default_rng(0)
 NOISE = RNG.normal(size=12)
@@ -47,6 +48,18 @@ def test_p_values_are_corrected_within_the_claim() -> None:
     alone = _effect("supported").p_value
     assert alone is not None
     assert decide_each({"a": _effect("supported"), "b": _effect("supported")}).p_value == pytest.approx(2 * alone)
+
+
+def test_undecided_conditions_say_how_many_pairs_would_decide() -> None:
+    """Each with its own number, those that say the same together; a decided one says nothing."""
+    found = decide_each({"low": _effect("undecided"), "same": _effect("undecided"), "own": _effect("supported")})
+    needed = judge([_effect("undecided")] * 2 + [_effect("supported")], correction="holm")[0].pairs_needed
+    assert needed is not None
+    assert found.open == f" Undecided at low, same: about {needed} pairs in all would decide."
+    few = paired_effect(DIFFERENCES["supported"][:5], np.zeros(5), margin=0.5, higher_is_better=True)
+    assert "Undecided at few: 5 pairs can never reach p <= 0.05" in decide_each({"few": few}).open
+    assert "about 6 pairs in all would decide." in decide_each({"few": few}).open
+    assert decide_each({"all": _effect("supported")}).open == ""
 
 
 def test_the_weakest_condition_gives_the_p_value() -> None:

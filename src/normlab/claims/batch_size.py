@@ -8,10 +8,11 @@ import numpy as np
 import polars as pl
 
 from normlab.claims.claim import Claim
+from normlab.claims.conditions import together
 from normlab.claims.drawing import Drawing, quartiles
 from normlab.claims.evaluations import with_batch_statistics, with_precise_statistics
 from normlab.claims.final_error import final_error
-from normlab.claims.finding import Finding, Verdict, numbers
+from normlab.claims.finding import Finding, Verdict, decision_of, numbers
 from normlab.stats.verdict import Judged, paired_effect
 from normlab.stats.verdict import judge as judge_effects
 
@@ -81,12 +82,14 @@ def judge(evidence: pl.DataFrame) -> Finding:
     copes = [size for size, one in judged.items() if one.verdict in ("better", "equivalent")]
     fails = [size for size, one in judged.items() if one.verdict == "worse"]
     verdict, p_value = _verdict(judged, copes, fails)
+    found = together({f"batch size {size}": decision_of(one, equivalent="supported") for size, one in judged.items()})
+    sentences = [_sentence(evidence, size, judged[size]) for size in dict.fromkeys((sizes[0], sizes[-1]))]
     open_sizes = [size for size in sizes if size not in copes + fails]
     conditions = f"on the batch size: it copes with {_listed(copes)}, fails at {_listed(fails)}"
     return Finding(
         verdict,
         **numbers(effects[0]),
-        answer=" ".join(_sentence(evidence, size, judged[size]) for size in dict.fromkeys((sizes[0], sizes[-1]))),
+        answer=" ".join(sentences) + found.open,
         conditions=conditions + (f"; undecided at {_listed(open_sizes)}" if open_sizes else "")
         if verdict == "conditional"
         else "",

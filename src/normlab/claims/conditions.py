@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from normlab.claims.finding import Decision, Verdict
+from normlab.claims.finding import Decision, Verdict, decision_of
 from normlab.stats.effect import Effect
 from normlab.stats.verdict import judge
 
@@ -21,12 +21,15 @@ class Together:
             link. None if undecided.
         conditions: What holds where, as a sentence; empty unless conditional.
         by_condition: Each condition's own decision.
+        open: How many pairs would decide each condition that is undecided, as a sentence after a blank, to append to an
+            answer; empty where all are decided.
     """
 
     verdict: Verdict
     p_value: float | None
     conditions: str
     by_condition: Mapping[str, Decision]
+    open: str = ""
 
 
 def decide_each(effects: Mapping[str, Effect]) -> Together:
@@ -34,13 +37,8 @@ def decide_each(effects: Mapping[str, Effect]) -> Together:
 
     Under a condition, *better* supports, *worse* and *equivalent* refute, as in `finding.decide`.
     """
-    verdicts: dict[str, Verdict] = {"better": "supported", "worse": "refuted", "equivalent": "refuted"}
-    decisions = {}
-    for name, judged in zip(effects, judge(list(effects.values()), correction="holm"), strict=True):
-        verdict = verdicts.get(judged.verdict, "undecided")
-        p_value = judged.p_equivalence_adjusted if judged.verdict == "equivalent" else judged.p_adjusted
-        decisions[name] = Decision(verdict, None if verdict == "undecided" else p_value, judged.reason)
-    return together(decisions)
+    judged = judge(list(effects.values()), correction="holm")
+    return together({name: decision_of(one) for name, one in zip(effects, judged, strict=True)})
 
 
 def together(decisions: Mapping[str, Decision]) -> Together:
@@ -60,4 +58,14 @@ def together(decisions: Mapping[str, Decision]) -> Together:
         conditions = "; ".join(sides)
     p_values = [decision.p_value for decision in decisions.values() if decision.p_value is not None]
     p_value = max(p_values) if verdict != "undecided" and p_values else None
-    return Together(verdict, p_value, conditions, decisions)
+    return Together(verdict, p_value, conditions, decisions, _open(decisions))
+
+
+def _open(decisions: Mapping[str, Decision]) -> str:
+    """Return what would decide the undecided conditions; those with the same outlook are named together."""
+    names: dict[str, list[str]] = {}
+    for name, decision in decisions.items():
+        if decision.verdict == "undecided":
+            names.setdefault(decision.outlook, []).append(name)
+    parts = [f"at {', '.join(where)}: {outlook}" for outlook, where in names.items()]
+    return f" Undecided {'; '.join(parts)}." if parts else ""

@@ -81,7 +81,7 @@ def judge(evidence: pl.DataFrame) -> Finding:
         f"Per layer towards the output, log ‖∂L/∂h‖² changes at depth {depth} by: {'; '.join(sentences)}. (Above 0 "
         f"gradients vanish towards the input, below they explode.) With ReLU weights twice too large it is "
         f"{doubled['none']:+.2g} without and {doubled['batch']:+.2g} with. Deepest network that trained without and "
-        f"with: {reach} layers."
+        f"with: {reach} layers.{found.open}"
     )
     first = next(iter(effects))
     return Finding(

@@ -78,7 +78,9 @@ def judge(evidence: pl.DataFrame) -> Finding:
     return Finding(
         found.verdict,
         **numbers(effects[first]),
-        answer=" ".join([*sentences, f"What is borne need not be of use: best within these steps were {best}."]),
+        answer=" ".join(
+            [*sentences, f"What is borne need not be of use: best within these steps were {best}.{found.open}"]
+        ),
         conditions=found.conditions,
         p_value=found.p_value,
         would_change=f"A factor below {10**MARGIN:.2g} (equivalence), or below one, would refute it.",
