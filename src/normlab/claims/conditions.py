@@ -17,8 +17,10 @@ class Together:
     Attributes:
         verdict: `supported` or `refuted` if all conditions say so; `conditional` if some support and some refute it;
             else `undecided`.
-        p_value: The largest of those that decided, after Holm's correction within the claim: as strong as the weakest
-            link. None if undecided.
+        p_value: Of what the verdict says, from p-values after Holm's correction within the claim. That every condition
+            says so is as sure as the least sure one. That at least one supports and at least one refutes
+            (`conditional`) needs one of each: the less sure of the two sides, each as sure as its surest condition.
+            None if undecided.
         conditions: What holds where, as a sentence; empty unless conditional.
         by_condition: Each condition's own decision.
         open: How many pairs would decide each condition that is undecided, as a sentence after a blank, to append to an
@@ -41,13 +43,21 @@ def decide_each(effects: Mapping[str, Effect]) -> Together:
     return together({name: decision_of(one) for name, one in zip(effects, judged, strict=True)})
 
 
-def together(decisions: Mapping[str, Decision]) -> Together:
-    """Return one verdict from every condition's; p-values are those after correction within the claim."""
+def together(decisions: Mapping[str, Decision], *, one_refutes: bool = False) -> Together:
+    """Return one verdict from every condition's.
+
+    Args:
+        decisions: By condition, with p-values after correction within the claim.
+        one_refutes: Whether one condition that refutes the claim is enough where none supports it, as of a claim about
+            every condition; else an undecided one leaves the claim undecided.
+    """
     found = {decision.verdict for decision in decisions.values()}
     verdict: Verdict = "undecided"
     conditions = ""
     if len(found) == 1:
         verdict = next(iter(found))
+    elif one_refutes and "refuted" in found and "supported" not in found:
+        verdict = "refuted"
     elif {"supported", "refuted"} <= found:
         verdict = "conditional"
         sides = []
@@ -56,9 +66,21 @@ def together(decisions: Mapping[str, Decision]) -> Together:
             if names:
                 sides.append(f"{side} at {', '.join(names)}")
         conditions = "; ".join(sides)
-    p_values = [decision.p_value for decision in decisions.values() if decision.p_value is not None]
-    p_value = max(p_values) if verdict != "undecided" and p_values else None
+    p_value = _p_value(verdict, decisions, one_refutes)
     return Together(verdict, p_value, conditions, decisions, _open(decisions))
+
+
+def _p_value(verdict: Verdict, decisions: Mapping[str, Decision], one_refutes: bool) -> float | None:
+    """Return the p-value of what a verdict says, see `Together`; None if it is undecided."""
+    sides: dict[Verdict, list[float]] = {"supported": [], "refuted": []}
+    for decision in decisions.values():
+        if decision.p_value is not None:
+            sides[decision.verdict].append(decision.p_value)
+    if verdict == "undecided":
+        return None
+    if verdict == "conditional":
+        return max(min(p_values) for p_values in sides.values())
+    return min(sides[verdict]) if verdict == "refuted" and one_refutes else max(sides[verdict])
 
 
 def _open(decisions: Mapping[str, Decision]) -> str:
