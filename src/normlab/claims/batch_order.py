@@ -27,7 +27,6 @@ MARGIN = 0.01
 SAMPLES = 200_000
 # Twelve pairs reach p = 2 / 2^12 = 0.0005.
 MOST_SEEDS = 12
-TUNING_SEEDS = 3
 # Runs whose companions are measured, and batches of samples that they are measured on.
 COMPANION_RUNS = 2
 COMPANION_BATCHES = 4
@@ -50,7 +49,8 @@ def measure(bench: Bench) -> pl.DataFrame:
     seeds, epochs = bench.seeds[:MOST_SEEDS], num_epochs(bench)
     for arm in ("none", "batch"):
         program = bench.program(arm)
-        rates = dict.fromkeys(orders, bench.best_rate(arm)) | {"sorted": _best_rate(bench, program, orders["sorted"])}
+        rates = dict.fromkeys(orders, bench.best_rate(arm, epochs=epochs))
+        rates["sorted"] = _best_rate(bench, program, orders["sorted"])
         cells = [(name, seed) for name in orders for seed in seeds]
         trained = bench.train(
             program,
@@ -136,11 +136,11 @@ def draw(evidence: pl.DataFrame) -> Drawing:
 
 
 def _best_rate(bench: Bench, program: Population, order: Order) -> float:
-    """Return the best rate for one order, by the rule and on the grid of all others."""
+    """Return the best rate for one order, by the rule, on the grid and with the budget of the others."""
     from normlab.train.optimizers import OPTIMIZERS
 
     grid = OPTIMIZERS["sgd"].grid
-    cells = [(seed, rate) for rate in grid for seed in bench.tuning_seeds[:TUNING_SEEDS]]
+    cells = [(seed, rate) for rate in grid for seed in bench.tuning_seeds]
     seeds, rates = [seed for seed, _ in cells], [rate for _, rate in cells]
     trained = bench.train(program, seeds, rates, num_epochs(bench), order=order)
     return bench.best_of(grid, trained)

@@ -221,23 +221,30 @@ class Bench:
             parts.append((records, program.test(state, len(group)), seen, state))
         return _joined(parts)
 
-    def grid(self, norm: str | Norm, rates: Sequence[float], **named: Any) -> Trained:
-        """Train every rate with every tuning seed (rate by rate), once; `named` as for `program`."""
-        found = as_norm(norm)
-        key = json.dumps([found.name, dict(found.options), list(rates), named], sort_keys=True, default=str)
+    def grid(self, norm: str | Norm, rates: Sequence[float], *, epochs: int | None = None, **named: Any) -> Trained:
+        """Train every rate with every tuning seed (rate by rate), once; default: the bench's epochs.
+
+        Runs that are tuned for are to be as long; `named` as for `program`.
+        """
+        found, epochs = as_norm(norm), epochs or self.epochs
+        key = json.dumps([found.name, dict(found.options), list(rates), epochs, named], sort_keys=True, default=str)
         if key not in self._grids:
-            epochs = named.pop("epochs", None)
             cells = [(seed, rate) for rate in rates for seed in self.tuning_seeds]
             program = self.program(found, **named)
             self._grids[key] = self.train(program, [seed for seed, _ in cells], [rate for _, rate in cells], epochs)
         return self._grids[key]
 
-    def best_rate(self, norm: str | Norm, rates: Sequence[float] | None = None, **named: Any) -> float:
-        """Return the rate that does best on validation data, by the rule of `study.rates`, over the tuning seeds."""
+    def best_rate(
+        self, norm: str | Norm, rates: Sequence[float] | None = None, *, epochs: int | None = None, **named: Any
+    ) -> float:
+        """Return the rate that does best on validation data, by the rule of `study.rates`, over the tuning seeds.
+
+        Arguments as for `grid`; default: the optimizer's grid.
+        """
         from normlab.train.optimizers import OPTIMIZERS
 
         rates = rates or OPTIMIZERS[named.get("optimizer", "sgd")].grid
-        return self.best_of(rates, self.grid(norm, rates, **named))
+        return self.best_of(rates, self.grid(norm, rates, epochs=epochs, **named))
 
     def best_of(self, rates: Sequence[float], trained: Trained) -> float:
         """Return the best rate of runs that were trained at every rate with equally many seeds, rate by rate."""
