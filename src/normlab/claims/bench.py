@@ -131,9 +131,16 @@ class Bench:
         training samples.
 
         Raises:
-            InputError: If the norm can't serve where it stands.
+            InputError: If the norm can't serve where it stands, or recomputes its statistics before an evaluation,
+                which `train` does not.
         """
         found, size, runs = as_norm(norm), batch_size or self.batch_size, runs or len(self.seeds)
+        if found.recomputes:
+            raise InputError(
+                "the norm of a claim must be evaluated with the statistics it keeps while it trains",
+                f"{found.name}, whose statistics are to be recomputed",
+                "train batch, and evaluate it by evaluations.with_precise_statistics",
+            )
         name = model or self.model
         what = [found.name, dict(found.options), runs, size, optimizer, name, layout, samples, options]
         key = json.dumps(what, sort_keys=True, default=str)
