@@ -13,12 +13,14 @@ from normlab.claims.evaluations import with_precise_statistics
 from normlab.claims.final_error import final_error
 from normlab.claims.finding import Finding, decide, numbers
 from normlab.claims.orders import orders_of
+from normlab.claims.rates import best_of
 from normlab.stats.effect import paired_effect
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from normlab.claims.bench import Bench, Order, Trained
+    from normlab.claims.bench import Bench, Order
+    from normlab.claims.trained import Trained
     from normlab.train.population import Population
 
 # A point of accuracy more than a network without a norm loses: less is no reason to care about the order.
@@ -143,7 +145,7 @@ def _best_rate(bench: Bench, program: Population, order: Order) -> float:
     cells = [(seed, rate) for rate in grid for seed in bench.tuning_seeds]
     seeds, rates = [seed for seed, _ in cells], [rate for _, rate in cells]
     trained = bench.train(program, seeds, rates, num_epochs(bench), order=order)
-    return bench.best_of(grid, trained)
+    return best_of(grid, trained, bench.dataset.task)
 
 
 def _companions(

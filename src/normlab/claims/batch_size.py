@@ -13,11 +13,13 @@ from normlab.claims.drawing import Drawing, quartiles
 from normlab.claims.evaluations import with_batch_statistics, with_precise_statistics
 from normlab.claims.final_error import final_error
 from normlab.claims.finding import Finding, decision_of, numbers
+from normlab.claims.rates import best_of
 from normlab.stats.verdict import Judged, paired_effect
 from normlab.stats.verdict import judge as judge_effects
 
 if TYPE_CHECKING:
-    from normlab.claims.bench import Bench, Budget, Trained
+    from normlab.claims.bench import Bench, Budget
+    from normlab.claims.trained import Trained
     from normlab.train.population import Population
 
 SIZES: dict[Budget, tuple[int, ...]] = {"quick": (2, 8, 32, 128), "full": (2, 4, 8, 32, 128, 512)}
@@ -139,7 +141,7 @@ def _tuned(bench: Bench, program: Population, samples: int, epochs: int) -> tupl
     rates, tuning_seeds = OPTIMIZERS["sgd"].grid, bench.tuning_seeds[: TUNING_SEEDS[bench.budget]]
     cells = [(seed, rate) for rate in rates for seed in tuning_seeds]
     grid = bench.train(program, [s for s, _ in cells], [r for _, r in cells], epochs, order=whole_batches)
-    rate = bench.best_of(rates, grid)
+    rate = best_of(rates, grid, bench.dataset.task)
     return rate, bench.train(program, bench.seeds, [rate] * len(bench.seeds), epochs, order=whole_batches)
 
 

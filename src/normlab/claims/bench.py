@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from normlab.claims.rates import best_of
+from normlab.claims.trained import Trained, joined
 from normlab.errors import InputError
 from normlab.models import MODELS
 from normlab.norms import NORMS, Norm, check_model
@@ -37,35 +38,6 @@ BATCH_SIZE = 32
 # (seed, epoch, number of training samples) -> indices of the samples of that epoch, in order.
 Order = Callable[[int, int, int], np.ndarray]
 Observe = Callable[["Population", "RunState", int], Any]
-
-
-@dataclass(frozen=True)
-class Trained:
-    """What training some runs gave; entry i of the last axis is run i, in the order asked for.
-
-    Attributes:
-        loss: Training loss, (epochs, runs), as seen in training mode; likewise the next three.
-        accuracy: Share of training samples.
-        val_loss: Validation loss after each epoch.
-        val_accuracy: Validation accuracy after each epoch.
-        diverged: Whether the loss stopped being finite or passed its bound, (runs,).
-        test_loss: After the last epoch, (runs,).
-        test_accuracy: After the last epoch, (runs,).
-        seconds: Wall time of each epoch per run, (epochs,), the mean over the groups of runs.
-        observed: What `observe` returned: a list over groups of runs of lists over epochs, the start first.
-        states: The final state of each group of runs; a group's last entries may be padding.
-    """
-
-    loss: np.ndarray
-    accuracy: np.ndarray
-    val_loss: np.ndarray
-    val_accuracy: np.ndarray
-    diverged: np.ndarray
-    test_loss: np.ndarray
-    test_accuracy: np.ndarray
-    seconds: np.ndarray
-    observed: list[list[Any]] = field(default_factory=list)
-    states: list[RunState] = field(default_factory=list)
 
 
 class Bench:
@@ -226,7 +198,7 @@ class Bench:
                 if observe:
                     seen.append(observe(program, state, epoch + 1))
             parts.append((records, program.test(state, len(group)), seen, state))
-        return _joined(parts)
+        return joined(parts)
 
     def grid(self, norm: str | Norm, rates: Sequence[float], *, epochs: int | None = None, **named: Any) -> Trained:
         """Train every rate with every tuning seed (rate by rate), once; default: the bench's epochs.
@@ -251,24 +223,7 @@ class Bench:
         from normlab.train.optimizers import OPTIMIZERS
 
         rates = rates or OPTIMIZERS[named.get("optimizer", "sgd")].grid
-        return self.best_of(rates, self.grid(norm, rates, epochs=epochs, **named))
-
-    def best_of(self, rates: Sequence[float], trained: Trained) -> float:
-        """Return the best rate of runs that were trained at every rate with equally many seeds, rate by rate."""
-        import polars as pl
-
-        from normlab.study.rates import choose_rates
-
-        frame = pl.DataFrame(
-            {
-                "arm": "arm",
-                "rate": np.repeat(rates, len(trained.diverged) // len(rates)),
-                "val_loss": trained.val_loss[-1].astype(float),
-                "val_accuracy": trained.val_accuracy[-1].astype(float),
-                "diverged": trained.diverged,
-            }
-        )
-        return choose_rates(frame, self.dataset.task)["arm"].rate
+        return best_of(rates, self.grid(norm, rates, epochs=epochs, **named), self.dataset.task)
 
 
 def _batch_size(num_samples: int) -> int:
@@ -283,23 +238,3 @@ def as_norm(norm: str | Norm) -> Norm:
     if norm not in NORMS:
         raise InputError("norm must be a known name", repr(norm), f"choose one of {', '.join(NORMS)}")
     return NORMS[norm]
-
-
-def _joined(parts: list[tuple[list[Any], tuple[np.ndarray, np.ndarray], list[Any], Any]]) -> Trained:
-    """Put groups of runs side by side."""
-
-    def curves(name: str) -> np.ndarray:
-        return np.concatenate([np.stack([getattr(r, name) for r in records]) for records, *_ in parts], axis=1)
-
-    return Trained(
-        loss=curves("loss"),
-        accuracy=curves("accuracy"),
-        val_loss=curves("val_loss"),
-        val_accuracy=curves("val_accuracy"),
-        diverged=np.concatenate([records[-1].diverged_step > 0 for records, *_ in parts]),
-        test_loss=np.concatenate([test[0] for _, test, *_ in parts]),
-        test_accuracy=np.concatenate([test[1] for _, test, *_ in parts]),
-        seconds=np.mean([[record.seconds for record in records] for records, *_ in parts], axis=0),
-        observed=[seen for *_, seen, _ in parts],
-        states=[state for *_, state in parts],
-    )

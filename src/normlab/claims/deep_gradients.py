@@ -20,7 +20,8 @@ from normlab.train.optimizers import OPTIMIZERS
 from normlab.train.order import epoch_order
 
 if TYPE_CHECKING:
-    from normlab.claims.bench import Bench, Budget, Trained
+    from normlab.claims.bench import Bench, Budget
+    from normlab.claims.trained import Trained
     from normlab.train.loop import RunState
     from normlab.train.population import Layout, Population
 

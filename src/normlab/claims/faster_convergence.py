@@ -18,7 +18,8 @@ from normlab.study.metrics import METRICS
 from normlab.study.target import Target, set_target
 
 if TYPE_CHECKING:
-    from normlab.claims.bench import Bench, Trained
+    from normlab.claims.bench import Bench
+    from normlab.claims.trained import Trained
 
 ARMS = ("none", "batch")
 OPTIMIZER = "sgd"
