@@ -43,6 +43,8 @@ Observe = Callable[["Population", "RunState", int], Any]
 class Bench:
     """Data, network and budget that claims are put to; programs and best rates are kept, since claims share them.
 
+    `watched` is where `normlab.claims.fit` keeps what it trained.
+
     Runs of different norms are paired as in a study: for each seed the same order of the samples in every epoch, and
     the same initial value of every parameter that the networks have in common.
 
@@ -74,6 +76,7 @@ class Bench:
         self._programs: dict[str, Population] = {}
         self._layouts: dict[str, Layout] = {}
         self._grids: dict[str, Trained] = {}
+        self.watched: dict[str, Trained] = {}
 
     def build(self, norm: str | Norm, model: str | None = None, **options: Any) -> keras.Model:
         """Return a network with a norm; `options` replace the bench's, or are those of another `model`."""

@@ -11,6 +11,7 @@ import polars as pl
 from normlab.claims.claim import Claim
 from normlab.claims.drawing import Drawing, quartiles
 from normlab.claims.finding import Finding, decide
+from normlab.claims.fit import watched
 from normlab.stats.effect import paired_effect
 from normlab.stats.log_rank import log_rank
 from normlab.stats.restricted_mean import RestrictedTimes, restricted_times
@@ -43,8 +44,7 @@ def measure(bench: Bench) -> pl.DataFrame:
         cells = [(seed, rate) for rate in grid for seed in bench.tuning_seeds]
         frames.append(_rows(bench, arm, "tuning", cells, best, bench.grid(arm, grid)))
         cells = [(seed, best) for seed in bench.seeds]
-        trained = bench.train(bench.program(arm), bench.seeds, [best] * len(cells))
-        frames.append(_rows(bench, arm, "fresh", cells, best, trained))
+        frames.append(_rows(bench, arm, "fresh", cells, best, watched(bench, arm, best)))
     return pl.concat(frames)
 
 
