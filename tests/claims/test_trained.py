@@ -23,3 +23,15 @@ def test_groups_come_in_the_order_asked_for(tiny: Bench) -> None:
             np.testing.assert_array_equal(getattr(trained, name)[:, index], getattr(alone, name)[:, 0])
         for name in ("test_loss", "test_accuracy", "diverged"):
             assert getattr(trained, name)[index] == getattr(alone, name)[0]
+
+
+def test_what_nobody_reads_is_left_out(tiny: Bench) -> None:
+    program = tiny.program("none")
+    whole = tiny.train(program, [3, 4], [0.1, 0.2], 2)
+    less = tiny.train(program, [3, 4], [0.1, 0.2], 2, validate=False, test=False)
+    np.testing.assert_allclose(less.loss, whole.loss, rtol=1e-5)
+    for values, given in ((less.val_loss, whole.val_loss), (less.test_accuracy, whole.test_accuracy)):
+        assert values.shape == given.shape
+        assert np.isnan(values).all()
+        assert np.isfinite(given).all()
+    assert np.isfinite(tiny.train(program, [3, 4], [0.1, 0.2], 2, test=False).val_loss).all()

@@ -144,7 +144,7 @@ def _best_rate(bench: Bench, program: Population, order: Order) -> float:
     grid = OPTIMIZERS["sgd"].grid
     cells = [(seed, rate) for rate in grid for seed in bench.tuning_seeds]
     seeds, rates = [seed for seed, _ in cells], [rate for _, rate in cells]
-    trained = bench.train(program, seeds, rates, num_epochs(bench), order=order)
+    trained = bench.train(program, seeds, rates, num_epochs(bench), order=order, test=False)
     return best_of(grid, trained, bench.dataset.task)
 
 

@@ -140,7 +140,7 @@ def _tuned(bench: Bench, program: Population, samples: int, epochs: int) -> tupl
 
     rates, tuning_seeds = OPTIMIZERS["sgd"].grid, bench.tuning_seeds[: TUNING_SEEDS[bench.budget]]
     cells = [(seed, rate) for rate in rates for seed in tuning_seeds]
-    grid = bench.train(program, [s for s, _ in cells], [r for _, r in cells], epochs, order=whole_batches)
+    grid = bench.train(program, [s for s, _ in cells], [r for _, r in cells], epochs, order=whole_batches, test=False)
     rate = best_of(rates, grid, bench.dataset.task)
     return rate, bench.train(program, bench.seeds, [rate] * len(bench.seeds), epochs, order=whole_batches)
 

@@ -168,6 +168,8 @@ class Bench:
         start: Callable[[Population, RunState], RunState] | None = None,
         observe: Observe | None = None,
         batches: int | None = None,
+        validate: bool = True,
+        test: bool = True,
     ) -> Trained:
         """Train one run per entry of `seeds` at the rate beside it; more runs than fit are trained in groups.
 
@@ -182,6 +184,8 @@ class Bench:
             observe: (program, state, epochs done) -> anything; called before the first epoch and after each.
             batches: Full batches per epoch, at most; the loss and accuracy of such a cut epoch are too small. Default:
                 all.
+            validate: Whether to evaluate on the validation part after each epoch; else that is NaN.
+            test: Whether to evaluate on the test part after the last epoch; else that is NaN.
         """
         from normlab.train.order import epoch_order
 
@@ -196,24 +200,26 @@ class Bench:
             records = []
             for epoch in range(epochs or self.epochs):
                 made = {(one, seed): one(seed, epoch, len(self.dataset.train)) for one, seed in dict.fromkeys(own)}
-                state, record = program.train(state, [made[key] for key in own], batches)
+                state, record = program.train(state, [made[key] for key in own], batches, validate=validate)
                 records.append(record)
                 if observe:
                     seen.append(observe(program, state, epoch + 1))
-            parts.append((records, program.test(state, len(group)), seen, state))
+            unknown = np.full(len(group), np.nan, np.float32)
+            parts.append((records, program.test(state, len(group)) if test else (unknown, unknown), seen, state))
         return joined(parts)
 
     def grid(self, norm: str | Norm, rates: Sequence[float], *, epochs: int | None = None, **named: Any) -> Trained:
         """Train every rate with every tuning seed (rate by rate), once; default: the bench's epochs.
 
-        Runs that are tuned for are to be as long; `named` as for `program`.
+        Runs that are tuned for are to be as long; `named` as for `program`. Nothing is tested.
         """
         found, epochs = as_norm(norm), epochs or self.epochs
         key = json.dumps([found.name, dict(found.options), list(rates), epochs, named], sort_keys=True, default=str)
         if key not in self._grids:
             cells = [(seed, rate) for rate in rates for seed in self.tuning_seeds]
             program = self.program(found, **named)
-            self._grids[key] = self.train(program, [seed for seed, _ in cells], [rate for _, rate in cells], epochs)
+            seeds, own = [seed for seed, _ in cells], [rate for _, rate in cells]
+            self._grids[key] = self.train(program, seeds, own, epochs, test=False)
         return self._grids[key]
 
     def best_rate(

@@ -107,7 +107,10 @@ def _train(bench: Bench, program: Population, cells: Sequence[tuple[str, int, fl
         return epoch_order(seed, epoch, num_samples)[:samples]
 
     parts = -(-STEPS[bench.budget] // max(batches, 1))
-    return bench.train(program, seeds, rates, parts, order=whole_batches, start=Runs(depths, activations), **named)
+    start = Runs(depths, activations)
+    return bench.train(
+        program, seeds, rates, parts, order=whole_batches, start=start, validate=False, test=False, **named
+    )
 
 
 def _doubled(bench: Bench, program: Population, depth: int) -> RunState:

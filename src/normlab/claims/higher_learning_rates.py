@@ -125,7 +125,8 @@ def _ladder(bench: Bench, program: Population, start: int) -> list[pl.DataFrame]
     epochs = math.ceil(STEPS[bench.budget] / (batches + (rest > 0)))
 
     def at(index: int) -> pl.DataFrame:
-        trained = bench.train(program, bench.seeds, [rung(index)] * len(bench.seeds), epochs, batches=batches)
+        rates = [rung(index)] * len(bench.seeds)
+        trained = bench.train(program, bench.seeds, rates, epochs, batches=batches, test=False)
         has_classes = bench.dataset.task == "classification"
         return pl.DataFrame(
             {

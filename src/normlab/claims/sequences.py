@@ -88,7 +88,7 @@ def train_tuned(
 
     cells = [(seed, rate) for rate in RATES for seed in bench.tuning_seeds[: TUNING_SEEDS[bench.budget]]]
     seeds, rates = [seed for seed, _ in cells], [rate for _, rate in cells]
-    grid = bench.train(program, seeds, rates, epochs, order=whole_batches, start=start)
+    grid = bench.train(program, seeds, rates, epochs, order=whole_batches, start=start, test=False)
     rate = best_of(RATES, grid, bench.dataset.task)
     trained = bench.train(
         program, bench.seeds, [rate] * len(bench.seeds), epochs, order=whole_batches, start=start, observe=observe
