@@ -48,6 +48,7 @@ def test_verdicts(gains: dict[int, float], verdict: str, conditions: str) -> Non
     finding = CLAIM.judge(planted)
     assert (finding.verdict, finding.conditions) == (verdict, conditions)
     assert (finding.p_value is None) == (verdict == "undecided")
+    assert ("Undecided at batch size" in finding.answer) == (0.005 in gains.values())
     assert finding.effect == pytest.approx(-gains[2], abs=0.015)
     assert finding.pairs == NUM_SEEDS
 

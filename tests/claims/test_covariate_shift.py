@@ -57,6 +57,7 @@ def test_verdicts(shared: float, own: float, spread: float, verdict: str) -> Non
     finding = CLAIM.judge(_planted(shared, own, spread))
     assert finding.verdict == verdict
     assert (finding.p_value is None) == (verdict == "undecided")
+    assert ("Undecided at " in finding.answer) == (verdict == "undecided")
     if spread < 1:
         assert finding.effect == pytest.approx(shared, rel=0.05)
         assert finding.details["input_drift_ratio"]["noisy over batch"] == pytest.approx(10.0)

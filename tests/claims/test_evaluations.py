@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from normlab import seeding
-from normlab.claims.bench import Bench, Trained
+from normlab.claims.bench import Bench
 from normlab.claims.evaluations import with_batch_statistics, with_precise_statistics
 from normlab.claims.final_error import final_error
 from normlab.claims.one_run import model_of
+from normlab.claims.trained import Trained
 from normlab.norms.precise import recompute
 from normlab.train.population import Population
 

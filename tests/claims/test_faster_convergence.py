@@ -71,6 +71,22 @@ def test_steps_and_seconds_follow_from_the_epochs() -> None:
     assert details["epochs_at_shared_rates"] == [{"rate": 0.1, "none": 1.0, "batch": 1.0, "ratio": 1.0}]
 
 
+def test_the_area_over_the_grid_is_the_mean_over_the_shared_rates() -> None:
+    """At 0.1 both arms get there in an epoch, at 0.3 batch norm in four, and none never does."""
+    evidence = _evidence([4] * 12, [2] * 12)
+    late = pl.when(pl.col("arm") == "batch").then(pl.lit(4)).otherwise(pl.lit(NEVER))
+    second = evidence.filter(pl.col("stage") == "tuning").with_columns(
+        rate=pl.lit(0.3),
+        own_best=pl.lit(False),
+        val_accuracy=pl.when(pl.col("epoch") >= late).then(pl.lit(0.9)).otherwise(pl.lit(0.5)),
+    )
+    finding = CLAIM.judge(pl.concat([evidence, second]))
+    area = finding.details["epochs_over_the_grid"]
+    assert area == {"none": (1 + HORIZON) / 2, "batch": (1 + 4) / 2, "ratio": pytest.approx(5 / 9)}
+    assert "it took 2.5 epochs on average and its absence 4.5." in finding.answer
+    assert [at["ratio"] for at in finding.details["epochs_at_shared_rates"]] == [1.0, 0.5]
+
+
 def test_the_figure_shows_both_arms_and_the_target() -> None:
     drawing = CLAIM.draw(_evidence(SLOWER, VARIED))
     assert len(drawing.rows) == 2 * HORIZON

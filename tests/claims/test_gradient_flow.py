@@ -57,6 +57,7 @@ def test_verdicts(
     finding = CLAIM.judge(_planted(_slopes(none, batch), spread))
     assert finding.verdict == verdict
     assert (finding.p_value is None) == (verdict == "undecided")
+    assert ("Undecided at " in finding.answer) == (verdict == "undecided")
     if spread < 0.1:
         assert finding.effect == pytest.approx(abs(batch[0]) - abs(none[0]), abs=0.02)
     if verdict == "conditional":

@@ -42,6 +42,7 @@ def test_planted_divergence_is_judged(case: str) -> None:
     finding = CLAIM.judge(_evidence(none_32=none_32, batch_32=batch_32, none_4=none_4, batch_4=batch_4))
     assert finding.verdict == verdict
     assert bool(finding.conditions) == (verdict == "conditional")
+    assert ("Undecided at batch size 4: " in finding.answer) == (verdict == "undecided")
     expected = sum(math.log10(b / a) for a, b in zip(none_32, batch_32, strict=True)) / 12
     assert finding.effect == pytest.approx(expected)
 

@@ -50,6 +50,7 @@ def test_verdicts(naive: float, mended: float, spread: float, verdict: str) -> N
     assert finding.verdict == verdict
     assert finding.effect == pytest.approx(naive, abs=0.05 if spread == 0.05 else 0.005)
     assert (finding.p_value is None) == (verdict == "undecided")
+    assert ("Undecided at " in finding.answer) == (verdict == "undecided")
     assert bool(finding.conditions) == (verdict == "conditional")
 
 

@@ -43,6 +43,7 @@ def test_verdicts(factors: tuple[float, float, float], spread: float, verdict: s
     finding = CLAIM.judge(_planted(factors, spread))
     assert finding.verdict == verdict
     assert (finding.p_value is None) == (verdict == "undecided")
+    assert ("Undecided at " in finding.answer) == (verdict == "undecided")
     if spread < 1:
         assert finding.effect == pytest.approx(factors[1], rel=0.05)
         low = finding.details[SECONDARY[0]]["the low rate 0.01"]["effect"]

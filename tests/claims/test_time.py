@@ -37,6 +37,7 @@ def test_verdicts(ratio: float, spread: float, verdict: str) -> None:
     assert finding.effect == pytest.approx(ratio, rel=0.15)
     assert finding.ci_low < finding.effect < finding.ci_high
     assert finding.pairs == 20
+    assert ("would decide" in finding.answer) == (verdict == "undecided")
     assert "2.00 times as long, and 1.00 times once folded" in finding.answer
 
 

@@ -144,6 +144,31 @@ def test_a_short_measurement_uses_the_same_program() -> None:
     assert pop.compile_seconds == compiled
 
 
+@pytest.mark.parametrize("rest", [0, 5])
+def test_without_validation_runs_are_the_same(rest: int) -> None:
+    """To the bit where no step is compiled anew, else to rounding."""
+    found = []
+    for validate in (True, False):
+        pop = population(plan("batch"), DIGITS, 3, layout="vmap")
+        state = pop.start([0, 1, 2], [RATE] * 3)
+        for epoch in range(2):
+            orders = [epoch_order(seed, epoch, len(DIGITS.train))[: 4 * BATCH_SIZE + rest] for seed in range(3)]
+            state, record = pop.train(state, orders, validate=validate)
+        found.append((state, record, pop))
+    (state, record, pop), (same, less, other) = found
+    assert same.step.tolist() == [2 * (4 + (rest > 0))] * 3
+    tolerance = 1e-5 if rest else 0.0
+    for one, two in zip(jax.tree.leaves(state), jax.tree.leaves(same), strict=True):
+        np.testing.assert_allclose(np.asarray(two), np.asarray(one), rtol=tolerance, atol=tolerance)
+    for name in ("loss", "accuracy", "diverged_step"):
+        np.testing.assert_allclose(getattr(less, name), getattr(record, name), rtol=tolerance)
+    assert np.isfinite([record.val_loss, record.val_accuracy]).all()
+    assert np.isnan([less.val_loss, less.val_accuracy]).all()
+    assert less.val_loss.shape == (3,)
+    # Neither kind compiles the other.
+    assert (list(pop._end_programs), list(other._end_programs)) == ([True], [False])
+
+
 def test_the_faster_layout_is_chosen_and_both_are_measured() -> None:
     blueprint_ = plan("none")
     chosen, seconds = choose_layout(lambda layout: population(blueprint_, DIGITS, 6, layout=layout))

@@ -13,12 +13,14 @@ from normlab.claims.evaluations import with_precise_statistics
 from normlab.claims.final_error import final_error
 from normlab.claims.finding import Finding, decide, numbers
 from normlab.claims.orders import orders_of
+from normlab.claims.rates import best_of
 from normlab.stats.effect import paired_effect
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from normlab.claims.bench import Bench, Order, Trained
+    from normlab.claims.bench import Bench, Order
+    from normlab.claims.trained import Trained
     from normlab.train.population import Population
 
 # A point of accuracy more than a network without a norm loses: less is no reason to care about the order.
@@ -27,7 +29,6 @@ MARGIN = 0.01
 SAMPLES = 200_000
 # Twelve pairs reach p = 2 / 2^12 = 0.0005.
 MOST_SEEDS = 12
-TUNING_SEEDS = 3
 # Runs whose companions are measured, and batches of samples that they are measured on.
 COMPANION_RUNS = 2
 COMPANION_BATCHES = 4
@@ -50,7 +51,8 @@ def measure(bench: Bench) -> pl.DataFrame:
     seeds, epochs = bench.seeds[:MOST_SEEDS], num_epochs(bench)
     for arm in ("none", "batch"):
         program = bench.program(arm)
-        rates = dict.fromkeys(orders, bench.best_rate(arm)) | {"sorted": _best_rate(bench, program, orders["sorted"])}
+        rates = dict.fromkeys(orders, bench.best_rate(arm, epochs=epochs))
+        rates["sorted"] = _best_rate(bench, program, orders["sorted"])
         cells = [(name, seed) for name in orders for seed in seeds]
         trained = bench.train(
             program,
@@ -136,14 +138,14 @@ def draw(evidence: pl.DataFrame) -> Drawing:
 
 
 def _best_rate(bench: Bench, program: Population, order: Order) -> float:
-    """Return the best rate for one order, by the rule and on the grid of all others."""
+    """Return the best rate for one order, by the rule, on the grid and with the budget of the others."""
     from normlab.train.optimizers import OPTIMIZERS
 
     grid = OPTIMIZERS["sgd"].grid
-    cells = [(seed, rate) for rate in grid for seed in bench.tuning_seeds[:TUNING_SEEDS]]
+    cells = [(seed, rate) for rate in grid for seed in bench.tuning_seeds]
     seeds, rates = [seed for seed, _ in cells], [rate for _, rate in cells]
-    trained = bench.train(program, seeds, rates, num_epochs(bench), order=order)
-    return bench.best_of(grid, trained)
+    trained = bench.train(program, seeds, rates, num_epochs(bench), order=order, test=False)
+    return best_of(grid, trained, bench.dataset.task)
 
 
 def _companions(

@@ -8,15 +8,18 @@ import numpy as np
 import polars as pl
 
 from normlab.claims.claim import Claim
+from normlab.claims.conditions import together
 from normlab.claims.drawing import Drawing, quartiles
 from normlab.claims.evaluations import with_batch_statistics, with_precise_statistics
 from normlab.claims.final_error import final_error
-from normlab.claims.finding import Finding, Verdict, numbers
+from normlab.claims.finding import Finding, decision_of, numbers
+from normlab.claims.rates import best_of
 from normlab.stats.verdict import Judged, paired_effect
 from normlab.stats.verdict import judge as judge_effects
 
 if TYPE_CHECKING:
-    from normlab.claims.bench import Bench, Budget, Trained
+    from normlab.claims.bench import Bench, Budget
+    from normlab.claims.trained import Trained
     from normlab.train.population import Population
 
 SIZES: dict[Budget, tuple[int, ...]] = {"quick": (2, 8, 32, 128), "full": (2, 4, 8, 32, 128, 512)}
@@ -80,19 +83,21 @@ def judge(evidence: pl.DataFrame) -> Finding:
     judged = dict(zip(sizes, judge_effects(effects, correction="holm"), strict=True))
     copes = [size for size, one in judged.items() if one.verdict in ("better", "equivalent")]
     fails = [size for size, one in judged.items() if one.verdict == "worse"]
-    verdict, p_value = _verdict(judged, copes, fails)
+    decisions = {f"batch size {size}": decision_of(one, equivalent="supported") for size, one in judged.items()}
+    found = together(decisions, one_refutes=True)
+    sentences = [_sentence(evidence, size, judged[size]) for size in dict.fromkeys((sizes[0], sizes[-1]))]
     open_sizes = [size for size in sizes if size not in copes + fails]
     conditions = f"on the batch size: it copes with {_listed(copes)}, fails at {_listed(fails)}"
     return Finding(
-        verdict,
+        found.verdict,
         **numbers(effects[0]),
-        answer=" ".join(_sentence(evidence, size, judged[size]) for size in dict.fromkeys((sizes[0], sizes[-1]))),
+        answer=" ".join(sentences) + found.open,
         conditions=conditions + (f"; undecided at {_listed(open_sizes)}" if open_sizes else "")
-        if verdict == "conditional"
+        if found.verdict == "conditional"
         else "",
         would_change="An error above that of the network without a norm at one batch size speaks against it; one lower "
         "or equivalent at every size would support it.",
-        p_value=p_value,
+        p_value=found.p_value,
         details={str(size): _details(evidence, size, judged[size]) for size in sizes},
     )
 
@@ -135,8 +140,8 @@ def _tuned(bench: Bench, program: Population, samples: int, epochs: int) -> tupl
 
     rates, tuning_seeds = OPTIMIZERS["sgd"].grid, bench.tuning_seeds[: TUNING_SEEDS[bench.budget]]
     cells = [(seed, rate) for rate in rates for seed in tuning_seeds]
-    grid = bench.train(program, [s for s, _ in cells], [r for _, r in cells], epochs, order=whole_batches)
-    rate = bench.best_of(rates, grid)
+    grid = bench.train(program, [s for s, _ in cells], [r for _, r in cells], epochs, order=whole_batches, test=False)
+    rate = best_of(rates, grid, bench.dataset.task)
     return rate, bench.train(program, bench.seeds, [rate] * len(bench.seeds), epochs, order=whole_batches)
 
 
@@ -151,21 +156,6 @@ def _side_by_side(bench: Bench) -> int:
 def _errors(evidence: pl.DataFrame, arm: str, size: int, statistics: str) -> np.ndarray:
     chosen = (pl.col("arm") == arm) & (pl.col("batch_size") == size) & (pl.col("statistics") == statistics)
     return evidence.filter(chosen).sort("seed")["error"].to_numpy()
-
-
-def _verdict(judged: dict[int, Judged], copes: list[int], fails: list[int]) -> tuple[Verdict, float | None]:
-    """Return the verdict, and the corrected p-value of the weakest test that it needs."""
-    smallest = [min(_p_value(judged[size]) for size in part) for part in (copes, fails) if part]
-    if fails:  # one size decides against all
-        return ("conditional" if copes else "refuted"), max(smallest)
-    if len(copes) == len(judged):
-        return "supported", max(map(_p_value, judged.values()))
-    return "undecided", None
-
-
-def _p_value(judged: Judged) -> float:
-    p_value = judged.p_equivalence_adjusted if judged.verdict == "equivalent" else judged.p_adjusted
-    return 1.0 if p_value is None else p_value
 
 
 def _sentence(evidence: pl.DataFrame, size: int, judged: Judged) -> str:

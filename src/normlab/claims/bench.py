@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from normlab.claims.rates import best_of
+from normlab.claims.trained import Trained, joined
 from normlab.errors import InputError
 from normlab.models import MODELS
 from normlab.norms import NORMS, Norm, check_model
@@ -39,37 +40,10 @@ Order = Callable[[int, int, int], np.ndarray]
 Observe = Callable[["Population", "RunState", int], Any]
 
 
-@dataclass(frozen=True)
-class Trained:
-    """What training some runs gave; entry i of the last axis is run i, in the order asked for.
-
-    Attributes:
-        loss: Training loss, (epochs, runs), as seen in training mode; likewise the next three.
-        accuracy: Share of training samples.
-        val_loss: Validation loss after each epoch.
-        val_accuracy: Validation accuracy after each epoch.
-        diverged: Whether the loss stopped being finite or passed its bound, (runs,).
-        test_loss: After the last epoch, (runs,).
-        test_accuracy: After the last epoch, (runs,).
-        seconds: Wall time of each epoch per run, (epochs,), the mean over the groups of runs.
-        observed: What `observe` returned: a list over groups of runs of lists over epochs, the start first.
-        states: The final state of each group of runs; a group's last entries may be padding.
-    """
-
-    loss: np.ndarray
-    accuracy: np.ndarray
-    val_loss: np.ndarray
-    val_accuracy: np.ndarray
-    diverged: np.ndarray
-    test_loss: np.ndarray
-    test_accuracy: np.ndarray
-    seconds: np.ndarray
-    observed: list[list[Any]] = field(default_factory=list)
-    states: list[RunState] = field(default_factory=list)
-
-
 class Bench:
     """Data, network and budget that claims are put to; programs and best rates are kept, since claims share them.
+
+    `watched` is where `normlab.claims.fit` keeps what it trained.
 
     Runs of different norms are paired as in a study: for each seed the same order of the samples in every epoch, and
     the same initial value of every parameter that the networks have in common.
@@ -102,6 +76,7 @@ class Bench:
         self._programs: dict[str, Population] = {}
         self._layouts: dict[str, Layout] = {}
         self._grids: dict[str, Trained] = {}
+        self.watched: dict[str, Trained] = {}
 
     def build(self, norm: str | Norm, model: str | None = None, **options: Any) -> keras.Model:
         """Return a network with a norm; `options` replace the bench's, or are those of another `model`."""
@@ -131,9 +106,16 @@ class Bench:
         training samples.
 
         Raises:
-            InputError: If the norm can't serve where it stands.
+            InputError: If the norm can't serve where it stands, or recomputes its statistics before an evaluation,
+                which `train` does not.
         """
         found, size, runs = as_norm(norm), batch_size or self.batch_size, runs or len(self.seeds)
+        if found.recomputes:
+            raise InputError(
+                "the norm of a claim must be evaluated with the statistics it keeps while it trains",
+                f"{found.name}, whose statistics are to be recomputed",
+                "train batch, and evaluate it by evaluations.with_precise_statistics",
+            )
         name = model or self.model
         what = [found.name, dict(found.options), runs, size, optimizer, name, layout, samples, options]
         key = json.dumps(what, sort_keys=True, default=str)
@@ -186,6 +168,8 @@ class Bench:
         start: Callable[[Population, RunState], RunState] | None = None,
         observe: Observe | None = None,
         batches: int | None = None,
+        validate: bool = True,
+        test: bool = True,
     ) -> Trained:
         """Train one run per entry of `seeds` at the rate beside it; more runs than fit are trained in groups.
 
@@ -200,6 +184,8 @@ class Bench:
             observe: (program, state, epochs done) -> anything; called before the first epoch and after each.
             batches: Full batches per epoch, at most; the loss and accuracy of such a cut epoch are too small. Default:
                 all.
+            validate: Whether to evaluate on the validation part after each epoch; else that is NaN.
+            test: Whether to evaluate on the test part after the last epoch; else that is NaN.
         """
         from normlab.train.order import epoch_order
 
@@ -214,47 +200,39 @@ class Bench:
             records = []
             for epoch in range(epochs or self.epochs):
                 made = {(one, seed): one(seed, epoch, len(self.dataset.train)) for one, seed in dict.fromkeys(own)}
-                state, record = program.train(state, [made[key] for key in own], batches)
+                state, record = program.train(state, [made[key] for key in own], batches, validate=validate)
                 records.append(record)
                 if observe:
                     seen.append(observe(program, state, epoch + 1))
-            parts.append((records, program.test(state, len(group)), seen, state))
-        return _joined(parts)
+            unknown = np.full(len(group), np.nan, np.float32)
+            parts.append((records, program.test(state, len(group)) if test else (unknown, unknown), seen, state))
+        return joined(parts)
 
-    def grid(self, norm: str | Norm, rates: Sequence[float], **named: Any) -> Trained:
-        """Train every rate with every tuning seed (rate by rate), once; `named` as for `program`."""
-        found = as_norm(norm)
-        key = json.dumps([found.name, dict(found.options), list(rates), named], sort_keys=True, default=str)
+    def grid(self, norm: str | Norm, rates: Sequence[float], *, epochs: int | None = None, **named: Any) -> Trained:
+        """Train every rate with every tuning seed (rate by rate), once; default: the bench's epochs.
+
+        Runs that are tuned for are to be as long; `named` as for `program`. Nothing is tested.
+        """
+        found, epochs = as_norm(norm), epochs or self.epochs
+        key = json.dumps([found.name, dict(found.options), list(rates), epochs, named], sort_keys=True, default=str)
         if key not in self._grids:
-            epochs = named.pop("epochs", None)
             cells = [(seed, rate) for rate in rates for seed in self.tuning_seeds]
             program = self.program(found, **named)
-            self._grids[key] = self.train(program, [seed for seed, _ in cells], [rate for _, rate in cells], epochs)
+            seeds, own = [seed for seed, _ in cells], [rate for _, rate in cells]
+            self._grids[key] = self.train(program, seeds, own, epochs, test=False)
         return self._grids[key]
 
-    def best_rate(self, norm: str | Norm, rates: Sequence[float] | None = None, **named: Any) -> float:
-        """Return the rate that does best on validation data, by the rule of `study.rates`, over the tuning seeds."""
+    def best_rate(
+        self, norm: str | Norm, rates: Sequence[float] | None = None, *, epochs: int | None = None, **named: Any
+    ) -> float:
+        """Return the rate that does best on validation data, by the rule of `study.rates`, over the tuning seeds.
+
+        Arguments as for `grid`; default: the optimizer's grid.
+        """
         from normlab.train.optimizers import OPTIMIZERS
 
         rates = rates or OPTIMIZERS[named.get("optimizer", "sgd")].grid
-        return self.best_of(rates, self.grid(norm, rates, **named))
-
-    def best_of(self, rates: Sequence[float], trained: Trained) -> float:
-        """Return the best rate of runs that were trained at every rate with equally many seeds, rate by rate."""
-        import polars as pl
-
-        from normlab.study.rates import choose_rates
-
-        frame = pl.DataFrame(
-            {
-                "arm": "arm",
-                "rate": np.repeat(rates, len(trained.diverged) // len(rates)),
-                "val_loss": trained.val_loss[-1].astype(float),
-                "val_accuracy": trained.val_accuracy[-1].astype(float),
-                "diverged": trained.diverged,
-            }
-        )
-        return choose_rates(frame, self.dataset.task)["arm"].rate
+        return best_of(rates, self.grid(norm, rates, epochs=epochs, **named), self.dataset.task)
 
 
 def _batch_size(num_samples: int) -> int:
@@ -269,23 +247,3 @@ def as_norm(norm: str | Norm) -> Norm:
     if norm not in NORMS:
         raise InputError("norm must be a known name", repr(norm), f"choose one of {', '.join(NORMS)}")
     return NORMS[norm]
-
-
-def _joined(parts: list[tuple[list[Any], tuple[np.ndarray, np.ndarray], list[Any], Any]]) -> Trained:
-    """Put groups of runs side by side."""
-
-    def curves(name: str) -> np.ndarray:
-        return np.concatenate([np.stack([getattr(r, name) for r in records]) for records, *_ in parts], axis=1)
-
-    return Trained(
-        loss=curves("loss"),
-        accuracy=curves("accuracy"),
-        val_loss=curves("val_loss"),
-        val_accuracy=curves("val_accuracy"),
-        diverged=np.concatenate([records[-1].diverged_step > 0 for records, *_ in parts]),
-        test_loss=np.concatenate([test[0] for _, test, *_ in parts]),
-        test_accuracy=np.concatenate([test[1] for _, test, *_ in parts]),
-        seconds=np.mean([[record.seconds for record in records] for records, *_ in parts], axis=0),
-        observed=[seen for *_, seen, _ in parts],
-        states=[state for *_, state in parts],
-    )

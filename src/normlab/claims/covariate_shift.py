@@ -92,7 +92,7 @@ def judge(evidence: pl.DataFrame) -> Finding:
         f"{cosines['none']:.2f} without. The moments of the layers' inputs drift {drift['batch', 'none']:.2g} times as "
         f"much. Control: noise after batch norm multiplies that drift by {drift[CONTROL, 'batch']:.2g}; the median "
         f"training loss is {losses[CONTROL]:.2g} with the noise, {losses['batch']:.2g} with batch norm alone, "
-        f"{losses['none']:.2g} without."
+        f"{losses['none']:.2g} without.{found.open}"
     )
     return Finding(
         found.verdict,

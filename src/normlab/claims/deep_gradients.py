@@ -20,7 +20,8 @@ from normlab.train.optimizers import OPTIMIZERS
 from normlab.train.order import epoch_order
 
 if TYPE_CHECKING:
-    from normlab.claims.bench import Bench, Budget, Trained
+    from normlab.claims.bench import Bench, Budget
+    from normlab.claims.trained import Trained
     from normlab.train.loop import RunState
     from normlab.train.population import Layout, Population
 
@@ -106,7 +107,10 @@ def _train(bench: Bench, program: Population, cells: Sequence[tuple[str, int, fl
         return epoch_order(seed, epoch, num_samples)[:samples]
 
     parts = -(-STEPS[bench.budget] // max(batches, 1))
-    return bench.train(program, seeds, rates, parts, order=whole_batches, start=Runs(depths, activations), **named)
+    start = Runs(depths, activations)
+    return bench.train(
+        program, seeds, rates, parts, order=whole_batches, start=start, validate=False, test=False, **named
+    )
 
 
 def _doubled(bench: Bench, program: Population, depth: int) -> RunState:

@@ -9,7 +9,8 @@ import numpy as np
 from normlab.claims.final_error import final_error
 
 if TYPE_CHECKING:
-    from normlab.claims.bench import Bench, Trained
+    from normlab.claims.bench import Bench
+    from normlab.claims.trained import Trained
     from normlab.train.loop import RunState
     from normlab.train.population import Population
 

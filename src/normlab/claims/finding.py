@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from normlab.stats.effect import Effect
-from normlab.stats.verdict import judge
+from normlab.stats.verdict import Judged, judge
 
 Verdict = Literal["supported", "refuted", "conditional", "undecided", "not applicable"]
 Scale = Literal["difference", "ratio"]
@@ -53,20 +53,31 @@ class Decision:
             is then smaller than the margin; else `undecided`.
         p_value: Of the test that decided; None if undecided.
         reason: One sentence with the numbers that decided.
+        outlook: If undecided, how many pairs would decide, as a clause; else empty.
     """
 
     verdict: Verdict
     p_value: float | None
     reason: str
+    outlook: str = ""
 
 
 def decide(effect: Effect) -> Decision:
     """Return what an effect says about a claimed improvement; alone, before any correction over claims."""
-    judged = judge([effect])[0]
-    verdicts: dict[str, Verdict] = {"better": "supported", "worse": "refuted", "equivalent": "refuted"}
+    return decision_of(judge([effect])[0])
+
+
+def decision_of(judged: Judged, equivalent: Verdict = "refuted") -> Decision:
+    """Return what a judged effect says about a claimed improvement.
+
+    Args:
+        judged: Alone, or corrected within its claim.
+        equivalent: What equivalence says; `supported` where the claim is that nothing is lost.
+    """
+    verdicts: dict[str, Verdict] = {"better": "supported", "worse": "refuted", "equivalent": equivalent}
     verdict = verdicts.get(judged.verdict, "undecided")
     p_value = judged.p_equivalence_adjusted if judged.verdict == "equivalent" else judged.p_adjusted
-    return Decision(verdict, None if verdict == "undecided" else p_value, judged.reason)
+    return Decision(verdict, None if verdict == "undecided" else p_value, judged.reason, judged.outlook)
 
 
 def numbers(effect: Effect, scale: Scale = "difference") -> dict[str, Any]:

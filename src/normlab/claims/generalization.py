@@ -12,14 +12,13 @@ import polars as pl
 from normlab.claims.claim import Claim
 from normlab.claims.drawing import Drawing
 from normlab.claims.finding import Finding, decide, numbers
+from normlab.claims.fit import curves, watched
 from normlab.norms import NORMS
 from normlab.stats.effect import paired_effect
 
 if TYPE_CHECKING:
     from normlab.claims.bench import Bench
     from normlab.norms import Norm
-    from normlab.train.loop import RunState
-    from normlab.train.population import Population
 
 ARMS = ("none", "batch")
 # As in studies: half a point of accuracy; 2 % of a standardized target's variance.
@@ -138,16 +137,8 @@ def matched(evidence: pl.DataFrame) -> pl.DataFrame:
 def _trajectories(bench: Bench, name: str, norm: str | Norm, rate: float, dose: int | None = None) -> pl.DataFrame:
     has_classes = bench.dataset.task == "classification"
 
-    def observe(program: Population, state: RunState, _: int) -> tuple[np.ndarray, np.ndarray]:
-        loss, _accuracy = program.evaluate(state, program.capacity, "train")
-        test_loss, accuracy = program.evaluate(state, program.capacity, "test")
-        return loss, 1 - accuracy if has_classes else test_loss
-
-    program = bench.program(norm)
-    trained = bench.train(program, bench.seeds, [rate] * len(bench.seeds), observe=observe)
-    # (epochs + 1, loss and error, seeds); what pads the last group is cut off.
-    seen = np.concatenate([np.array(group) for group in trained.observed], axis=2)[:, :, : len(bench.seeds)]
-    uninformed = program.trainer.objective.uninformed_loss
+    seen = curves(watched(bench, norm, rate))
+    uninformed = bench.program(norm).trainer.objective.uninformed_loss
     epochs = len(seen)
     return pl.DataFrame(
         {
@@ -157,7 +148,7 @@ def _trajectories(bench: Bench, name: str, norm: str | Norm, rate: float, dose: 
             "epoch": np.repeat(np.arange(epochs), len(bench.seeds)),
             "rate": rate,
             "train_loss": seen[:, 0].ravel().astype(float),
-            "test_error": seen[:, 1].ravel().astype(float),
+            "test_error": (1 - seen[:, 2] if has_classes else seen[:, 1]).ravel().astype(float),
             "metric": "test error" if has_classes else "test loss",
             "hardly_learned": HARDLY_LEARNED * uninformed,
         },

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from normlab.claims.claim import Claim
-from normlab.claims.conditions import Together, decide_each
+from normlab.claims.conditions import decide_each
 from normlab.claims.drawing import Drawing, quartiles
 from normlab.claims.finding import Finding, numbers
 from normlab.stats.effect import Effect, paired_effect
@@ -81,7 +81,7 @@ def judge(evidence: pl.DataFrame) -> Finding:
         f"Per layer towards the output, log ‖∂L/∂h‖² changes at depth {depth} by: {'; '.join(sentences)}. (Above 0 "
         f"gradients vanish towards the input, below they explode.) With ReLU weights twice too large it is "
         f"{doubled['none']:+.2g} without and {doubled['batch']:+.2g} with. Deepest network that trained without and "
-        f"with: {reach} layers."
+        f"with: {reach} layers.{found.open}"
     )
     first = next(iter(effects))
     return Finding(
@@ -89,7 +89,7 @@ def judge(evidence: pl.DataFrame) -> Finding:
         **numbers(effects[first]),
         answer=answer,
         conditions=found.conditions and f"on the activation and the time: {found.conditions}",
-        p_value=_p_value(found),
+        p_value=found.p_value,
         would_change=f"|slope| lower by more than {MARGIN:g} with batch norm under every condition would support it; "
         "equivalent or larger under every one would refute it.",
         details={
@@ -146,17 +146,6 @@ def _effect(slopes: pl.DataFrame, activation: str, time: str) -> Effect:
     paired = chosen.pivot("arm", index="seed", values="slope").sort("seed")
     absolute = {arm: paired[arm].abs().to_numpy() for arm in ARMS}
     return paired_effect(absolute["batch"], absolute["none"], margin=MARGIN, higher_is_better=False)
-
-
-def _p_value(found: Together) -> float | None:
-    """Return the p-value of the verdict; that it is conditional rests on the surest condition of either side."""
-    if found.verdict != "conditional":
-        return found.p_value
-    sides: dict[str, list[float]] = {"supported": [], "refuted": []}
-    for decision in found.by_condition.values():
-        if decision.p_value is not None:
-            sides[decision.verdict].append(decision.p_value)
-    return max(min(p_values) for p_values in sides.values())
 
 
 def _deepest(evidence: pl.DataFrame) -> dict[tuple[str, str], int]:

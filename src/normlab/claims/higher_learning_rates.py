@@ -78,7 +78,9 @@ def judge(evidence: pl.DataFrame) -> Finding:
     return Finding(
         found.verdict,
         **numbers(effects[first]),
-        answer=" ".join([*sentences, f"What is borne need not be of use: best within these steps were {best}."]),
+        answer=" ".join(
+            [*sentences, f"What is borne need not be of use: best within these steps were {best}.{found.open}"]
+        ),
         conditions=found.conditions,
         p_value=found.p_value,
         would_change=f"A factor below {10**MARGIN:.2g} (equivalence), or below one, would refute it.",
@@ -123,7 +125,8 @@ def _ladder(bench: Bench, program: Population, start: int) -> list[pl.DataFrame]
     epochs = math.ceil(STEPS[bench.budget] / (batches + (rest > 0)))
 
     def at(index: int) -> pl.DataFrame:
-        trained = bench.train(program, bench.seeds, [rung(index)] * len(bench.seeds), epochs, batches=batches)
+        rates = [rung(index)] * len(bench.seeds)
+        trained = bench.train(program, bench.seeds, rates, epochs, batches=batches, test=False)
         has_classes = bench.dataset.task == "classification"
         return pl.DataFrame(
             {

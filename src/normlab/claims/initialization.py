@@ -37,7 +37,7 @@ def measure(bench: Bench) -> pl.DataFrame:
     frames = []
     epochs = max(1, min(bench.epochs, math.ceil(MOST_SAMPLES / len(bench.dataset.train))))
     for arm in ARMS:
-        rate = bench.best_rate(arm)
+        rate = bench.best_rate(arm, epochs=epochs)
         cells = [(seed, exponent) for exponent in EXPONENTS for seed in bench.seeds]
         program = bench.program(arm)
         trained = bench.train(

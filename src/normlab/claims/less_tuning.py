@@ -52,7 +52,8 @@ def measure(bench: Bench) -> pl.DataFrame:
     frames = []
     for arm in ARMS:
         program = bench.program(arm, optimizer="variable_sgd")
-        trained = bench.train(program, cells["seed"].to_list(), cells["rate"].to_list(), epochs, start=_Settings(cells))
+        seeds, rates = cells["seed"].to_list(), cells["rate"].to_list()
+        trained = bench.train(program, seeds, rates, epochs, start=_Settings(cells), test=False)
         last = trained.val_accuracy[-1] if bench.dataset.task == "classification" else 1 - trained.val_loss[-1]
         score = np.where(trained.diverged, 0.0, np.maximum(np.nan_to_num(last, nan=0.0), 0.0))
         frames.append(cells.with_columns(arm=pl.lit(arm), score=score.astype(float), diverged=trained.diverged))

@@ -95,6 +95,7 @@ def judge(evidence: pl.DataFrame) -> Finding:
         f"without a norm. {' '.join(sentences)} At the start the gradient at the first time step is "
         f"{kept['batch, shared, gamma 1']:.2g} of that at the last with batch norm from gamma 1, "
         f"{kept['batch, shared, gamma 0.1']:.2g} from 0.1, and {kept['layer, gamma 1']:.2g} with layer norm from 1."
+        f"{found.open}"
     )
     return Finding(
         found.verdict,

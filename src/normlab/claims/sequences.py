@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from normlab.claims.final_error import final_error
+from normlab.claims.rates import best_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from normlab.claims.bench import Bench, Budget, Observe, Trained
+    from normlab.claims.bench import Bench, Budget, Observe
+    from normlab.claims.trained import Trained
     from normlab.norms import Norm
     from normlab.train.loop import RunState
     from normlab.train.population import Layout, Population
@@ -86,7 +88,8 @@ def train_tuned(
 
     cells = [(seed, rate) for rate in RATES for seed in bench.tuning_seeds[: TUNING_SEEDS[bench.budget]]]
     seeds, rates = [seed for seed, _ in cells], [rate for _, rate in cells]
-    rate = bench.best_of(RATES, bench.train(program, seeds, rates, epochs, order=whole_batches, start=start))
+    grid = bench.train(program, seeds, rates, epochs, order=whole_batches, start=start, test=False)
+    rate = best_of(RATES, grid, bench.dataset.task)
     trained = bench.train(
         program, bench.seeds, [rate] * len(bench.seeds), epochs, order=whole_batches, start=start, observe=observe
     )

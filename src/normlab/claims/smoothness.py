@@ -69,7 +69,7 @@ def judge(evidence: pl.DataFrame) -> Finding:
     answer = (
         f"{' '.join(sentences)} At the same rate the loss varies over {math.exp(others['loss_range'].difference):.2g} "
         f"times the range along the gradient, and the gradient changes "
-        f"{math.exp(others['gradient_change'].difference):.2g} times as much."
+        f"{math.exp(others['gradient_change'].difference):.2g} times as much.{found.open}"
     )
     return Finding(
         found.verdict,

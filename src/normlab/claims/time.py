@@ -72,11 +72,12 @@ def judge(evidence: pl.DataFrame) -> Finding:
     shown = numbers(effect, "ratio")
     infer = {name: float(np.median(_seconds(evidence, name, "inference"))) for name in ("none", "batch", FOLDED)}
     medians = {arm: float(np.median(np.exp(logs))) for arm, logs in (("batch", batch), ("none", none))}
+    still_open = f" Undecided: {decision.outlook}." if decision.outlook else ""
     answer = (
         f"A training step takes {medians['batch'] * 1e6:,.0f} µs with batch norm and {medians['none'] * 1e6:,.0f} µs "
         f"without (medians of {effect.pairs} rounds), {shown['effect']:.2f} times as long; inference takes "
         f"{infer['batch'] / infer['none']:.2f} times as long, and {infer[FOLDED] / infer['none']:.2f} times once "
-        "folded."
+        f"folded.{still_open}"
     )
     return Finding(
         decision.verdict,

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 # Steps of a run, and measurements after the first one, which is made before training.
 STEPS: dict[Budget, int] = {"quick": 272, "full": 1536}
-# A population evaluates at every one, which on large data costs as much as the steps between.
 MEASUREMENTS: dict[Budget, int] = {"quick": 16, "full": 16}
 # (trainer, state of one run, x, y) -> what is measured, arrays or scalars by name.
 Measure = Callable[["Trainer", "RunState", Any, Any], dict[str, Any]]
@@ -64,6 +63,8 @@ def trajectory(
         count,
         observe=observe,
         batches=batches,
+        validate=False,
+        test=False,
     )
     found = []
     for index, cell in enumerate(cells):

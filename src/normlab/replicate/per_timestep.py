@@ -13,7 +13,8 @@ from normlab.replicate.relation import Relation, checked
 from normlab.replicate.replication import Checked, Replication, Setting
 
 if TYPE_CHECKING:
-    from normlab.claims.bench import Bench, Trained
+    from normlab.claims.bench import Bench
+    from normlab.claims.trained import Trained
     from normlab.data.dataset import Dataset, Part
     from normlab.train.loop import RunState
     from normlab.train.population import Population

@@ -31,6 +31,8 @@ class Judged:
         reason: One sentence, with the numbers that decided.
         pairs_needed: If undecided, the estimated total number of pairs that would decide; None if it can't be said.
         p_equivalence_adjusted: The equivalence p-value after correction; None where the effect has none.
+        outlook: If undecided, how many pairs would decide, as a clause without the effect's own numbers; it says so too
+            where pairs as few as these never can. Else empty.
     """
 
     effect: Effect
@@ -39,6 +41,7 @@ class Judged:
     reason: str
     pairs_needed: int | None
     p_equivalence_adjusted: float | None = None
+    outlook: str = ""
 
 
 def judge(effects: Sequence[Effect], *, correction: Correction = "none", alpha: float = 0.05) -> list[Judged]:
@@ -69,8 +72,9 @@ def judge(effects: Sequence[Effect], *, correction: Correction = "none", alpha: 
         if verdict == "undecided":
             level = alpha if correction == "none" else alpha / len(effects)
             needed = _pairs_needed(effect, level)
-            why = _unreachable(p_values, index, effect.pairs, correction, alpha) or _inconclusive(effect, p, q)
-            judged.append(Judged(effect, verdict, p, f"{why}; {_outlook(effect, needed)}.", needed, q))
+            never, ahead = _unreachable(p_values, index, effect.pairs, correction, alpha), _outlook(effect, needed)
+            reason = f"{never or _inconclusive(effect, p, q)}; {ahead}."
+            judged.append(Judged(effect, verdict, p, reason, needed, q, f"{never}; {ahead}" if never else ahead))
         else:
             judged.append(Judged(effect, verdict, p, _decided(effect, verdict, p, q, alpha), None, q))
     return judged

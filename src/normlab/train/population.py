@@ -62,7 +62,8 @@ class Population:
         self.values, self.admit = values, admit
         self._each = NamedSharding(data.mesh, PartitionSpec("run"))
         self._batches_program: Callable[..., Any] | None = None
-        self._end_program: Callable[..., Any] | None = None
+        # With validation and without: a program of a study is of one kind, so that neither is compiled for nothing.
+        self._end_programs: dict[bool, Callable[..., Any]] = {}
         self._evaluation_programs: dict[str, Callable[..., Any]] = {}
 
     def start(self, seeds: list[int], rates: list[float]) -> RunState:
@@ -89,14 +90,16 @@ class Population:
         orders: list[np.ndarray],
         num_batches: int | None = None,
         draws: list[np.ndarray] | None = None,
+        *,
+        validate: bool = True,
     ) -> tuple[RunState, EpochRecord]:
-        """Train all runs for one epoch, without a pause; see `begin`. The state passed in is used up.
+        """Train all runs for one epoch, without a pause; see `begin` and `finish`. The state passed in is used up.
 
         Compiles at the first call, outside the seconds recorded.
         """
         epoch = self.begin(orders, draws, num_batches)
         state = self.advance(state, epoch, epoch.num_batches)
-        return self.finish(state, epoch, len(orders))
+        return self.finish(state, epoch, len(orders), validate=validate)
 
     def begin(
         self, orders: list[np.ndarray], draws: list[np.ndarray] | None = None, num_batches: int | None = None
@@ -131,16 +134,23 @@ class Population:
         epoch.seconds += (time.perf_counter() - start) / self.capacity
         return state
 
-    def finish(self, state: RunState, epoch: EpochUnderWay, num_runs: int) -> tuple[RunState, EpochRecord]:
+    def finish(
+        self, state: RunState, epoch: EpochUnderWay, num_runs: int, *, validate: bool = True
+    ) -> tuple[RunState, EpochRecord]:
         """Train all runs on an epoch's last, short batch, and evaluate them on the validation part.
 
-        The state passed in, and the epoch's sums, are used up. The record is of the first `num_runs` runs.
+        The state passed in, and the epoch's sums, are used up. The record is of the first `num_runs` runs. Where nobody
+        reads their validation, `validate=False` leaves it out: it is NaN then. The runs are the same to the bit, or
+        where there is a short last batch, whose step is then compiled apart, to rounding.
         """
-        arguments = (*self.data.train, *self.data.validation, (state, epoch.totals), *epoch.placed)
-        if self._end_program is None:
-            self._end_program = self._compile(self._end, 4, (4,), arguments)
+        validation = self.data.validation if validate else ()
+        arguments = (*self.data.train, *validation, (state, epoch.totals), *epoch.placed)
+        if validate not in self._end_programs:
+            end = self._end if validate else self._end_without_validation
+            shared = len(arguments) - 1 - len(epoch.placed)
+            self._end_programs[validate] = self._compile(end, shared, (shared,), arguments)
         start = time.perf_counter()
-        state, measured = self._end_program(*arguments)
+        state, measured = self._end_programs[validate](*arguments)
         loss, accuracy, val_loss, val_accuracy, diverged = (np.asarray(m)[:num_runs] for m in measured)
         seconds = epoch.seconds + (time.perf_counter() - start) / self.capacity
         return state, EpochRecord(loss, accuracy, val_loss, val_accuracy, diverged, seconds)
@@ -190,6 +200,11 @@ class Population:
         valid = evaluate(self.trainer, evaluation_state(self.trainer, state, x, order), xv, yv)
         n = len(order)
         return state, (totals.loss / n, totals.hits / n, valid.loss, valid.hits, state.diverged_step)
+
+    def _end_without_validation(self, x: Any, y: Any, carry: Any, order: Any, draws: Any = None) -> Any:
+        state, totals = train_rest(self.trainer, carry, x, y, order, draws)
+        n, unknown = len(order), np.float32(np.nan)
+        return state, (totals.loss / n, totals.hits / n, unknown, unknown, state.diverged_step)
 
     def _evaluate(self, x: Any, xe: Any, ye: Any, state: RunState, order: Any = None) -> Totals:
         return evaluate(self.trainer, evaluation_state(self.trainer, state, x, order), xe, ye)

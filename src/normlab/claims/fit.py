@@ -1,0 +1,42 @@
+"""Runs watched after every epoch: how well they fit the training data, and how they do on the test data."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from normlab.claims.bench import as_norm
+
+if TYPE_CHECKING:
+    from normlab.claims.bench import Bench
+    from normlab.claims.trained import Trained
+    from normlab.norms import Norm
+    from normlab.train.loop import RunState
+    from normlab.train.population import Population
+
+
+def watched(bench: Bench, norm: str | Norm, rate: float) -> Trained:
+    """Train the bench's seeds at one rate, and watch them; kept, since claims ask for the same runs.
+
+    Observed, before the first epoch and after each: training loss, test loss and test accuracy, (3, capacity), all in
+    evaluation mode. See `curves`.
+    """
+    found = as_norm(norm)
+    key = json.dumps([found.name, dict(found.options), rate, bench.seeds, bench.epochs], sort_keys=True, default=str)
+    if key not in bench.watched:
+        program = bench.program(found)
+        bench.watched[key] = bench.train(program, bench.seeds, [rate] * len(bench.seeds), observe=_fit)
+    return bench.watched[key]
+
+
+def curves(trained: Trained) -> np.ndarray:
+    """Return training loss, test loss and test accuracy of watched runs, (epochs + 1, 3, runs)."""
+    # What pads the last group is cut off.
+    return np.concatenate([np.array(group) for group in trained.observed], axis=2)[:, :, : len(trained.diverged)]
+
+
+def _fit(program: Population, state: RunState, _: int) -> np.ndarray:
+    loss, _accuracy = program.evaluate(state, program.capacity, "train")
+    return np.stack([loss, *program.evaluate(state, program.capacity, "test")])
