@@ -131,6 +131,72 @@ def test_percentiles_are_numpys(values: list[float]) -> None:
     assert np.isnan(percentiles(np.append(array, np.float32("nan")), (50,))).all()
 
 
+@pytest.mark.parametrize("kept", [1, 2, 7, 60, 101, 260])
+def test_percentiles_of_some_values_are_numpys_of_those(kept: int) -> None:
+    rng = np.random.default_rng(kept)
+    array, counts = rng.normal(size=(26, 10)).astype(np.float32), np.zeros(260, np.bool_)
+    counts[rng.permutation(260)[:kept]] = True
+    counts = counts.reshape(26, 10)
+    array[~counts] = rng.choice([np.nan, np.inf, -np.inf, 0.0], 260 - kept)
+    found = jax.jit(lambda a, c: percentiles(a, (0, 15, 50, 85, 100), c))(array, counts)
+    np.testing.assert_allclose(found, np.percentile(array[counts], (0, 15, 50, 85, 100)), rtol=1e-5, atol=1e-6)
+    array[tuple(np.argwhere(counts)[0])] = np.nan
+    assert np.isnan(percentiles(array, (50,), counts)).all()
+    assert np.isnan(percentiles(array, (50,), np.zeros_like(counts))).all()
+
+
+def _masked() -> keras.Model:
+    layers = keras.layers
+    return drawn(
+        keras.Sequential(
+            [
+                keras.Input((6, 4)),
+                layers.Masking(name="mask"),
+                layers.Dense(5, activation="tanh", name="tanh"),
+                layers.Dense(3, activation="relu", name="relu"),
+                layers.LSTM(4, name="lstm"),
+                layers.Dense(3, name="head"),
+            ]
+        )
+    )
+
+
+def test_padded_steps_count_for_nothing() -> None:
+    model = _masked()
+    rng = np.random.default_rng(4)
+    kernel, bias = -rng.uniform(0, 0.9, (4, 5)), np.full(5, 3.0)  # what padding gives is saturated
+    relu, relu_bias = rng.normal(size=(5, 3)), np.array([-4.9, -30.0, 3.0])
+    relu[:, 0] = 1.0  # the first unit goes on where all its inputs are 1
+    for layer, values in (("tanh", [kernel, bias]), ("relu", [relu, relu_bias])):
+        model.get_layer(layer).set_weights(values)
+    x, y = samples(BATCH, 6, 4)
+    x = np.abs(x) + 0.5
+    lengths = np.array([6, 5, 4, 3, 2, 1, 6, 3])
+    counts = np.arange(6) < lengths[:, None]
+    x[~counts] = 0.0
+    found, where = measured(activations, model, x, y), activations.layers(alone(model)[0], x)
+    first = np.tanh(x @ kernel + bias)
+    outputs = {"mask": x, "tanh": first, "relu": np.maximum(first @ relu + relu_bias, 0.0)}
+    for name, output in outputs.items():
+        place, values = where["mean"].index(name), output[counts]  # (entries that count, units)
+        assert found["mean"][place] == pytest.approx(values.mean(), rel=1e-4, abs=1e-6)
+        assert found["variance"][place] == pytest.approx(values.var(), rel=1e-4)
+        for percent in (15, 50, 85):
+            expected = np.percentile(values, percent)
+            assert found[f"percentile_{percent}"][place] == pytest.approx(expected, rel=1e-3, abs=1e-5)
+        sigma = np.linalg.svd(values, compute_uv=False)
+        p = sigma[sigma > 1e-9] / sigma.sum()
+        assert found["effective_rank"][place] == pytest.approx(np.exp(-(p * np.log(p)).sum()), rel=1e-3)
+    is_saturated = 1 - first**2 < 0.1
+    assert found["saturated"][0] == pytest.approx(is_saturated[counts].mean(), abs=1e-6)
+    assert found["saturated"][0] != pytest.approx(is_saturated.mean(), abs=0.01)
+    dead, whole = (outputs["relu"][counts] <= 0).all(axis=0), (outputs["relu"] <= 0).all(axis=(0, 1))
+    assert found["dead"] == [pytest.approx(dead.mean())]
+    assert dead.mean() != whole.mean()  # padding would have turned a unit on
+    last = where["mean"].index("lstm")  # has no steps left
+    assert np.isfinite(found["mean"][last])
+
+
 def test_nothing_is_used_that_is_slow_on_busy_cores() -> None:
     """Measured: a decomposition, whose library starts threads of its own, and a sort of floats."""
     model = plain("relu")

@@ -12,6 +12,9 @@ import jax.numpy as jnp
 import keras
 from jax.extend.core import get_opaque_trace_state
 
+# Keras keeps the mask of a tensor beside it and has no public way to ask for it.
+from keras.src.backend import get_keras_mask
+
 from normlab.train.loop import scaled
 
 if TYPE_CHECKING:
@@ -31,6 +34,8 @@ class Output(NamedTuple):
         inputs: First argument of the call.
         mask: The mask the layer was called with, or None.
         value: The output, (batch, ...); in a survey its shape and type.
+        output_mask: The mask that Keras gave the output, over its leading axes: False where an entry is padding. None
+            where every entry counts, and in a survey.
     """
 
     name: str
@@ -38,6 +43,7 @@ class Output(NamedTuple):
     inputs: Any
     mask: Any
     value: Any
+    output_mask: Any = None
 
 
 class Passed(NamedTuple):
@@ -75,7 +81,9 @@ def pass_through(
         outputs, after, penalties = trainer.model.stateless_call(
             trainable, non_trainable, scaled(x, trainer.divisor), training=True, return_losses=True
         )
-    return Passed(outputs, after, penalties, recorder.found)
+    # Only now: Keras gives an output its mask after the call that is listened to.
+    inside = [output._replace(output_mask=_leading_mask(output.value)) for output in recorder.found]
+    return Passed(outputs, after, penalties, inside)
 
 
 def survey(trainer: Trainer, x: Any) -> list[Output]:
@@ -108,6 +116,14 @@ def shapes_of_variables(model: keras.Model) -> tuple[list[Any], list[Any]]:
         [jax.ShapeDtypeStruct(tuple(v.shape), v.dtype) for v in variables]
         for variables in (model.trainable_variables, model.non_trainable_variables)
     )
+
+
+def _leading_mask(value: Any) -> Any:
+    """Return the mask of an output, None where it has none of its leading axes, units left out."""
+    mask = get_keras_mask(value)
+    if mask is None or not 0 < len(mask.shape) < len(value.shape):
+        return None
+    return mask if tuple(mask.shape) == tuple(value.shape[: len(mask.shape)]) else None
 
 
 class _Recorder:
