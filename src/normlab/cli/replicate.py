@@ -24,8 +24,9 @@ def replicate(
     budget: Annotated[
         str | None,
         typer.Option(
-            help="quick (a minute each or less) or full (with the published sizes). Default: full for notebook (10 "
-            "minutes) and gradient-rate (2), quick for the others, whose full takes from a quarter of an hour to two."
+            help="quick (a minute or so each) or full (more seeds, MNIST in place of digits). Default: full for "
+            "notebook (10 minutes) and gradient-rate (2), quick for the others, whose full takes from a quarter of an "
+            "hour to two hours."
         ),
     ] = None,
     seeds: Annotated[int | None, typer.Option(help="Runs of each arm. Default: the replication's own.")] = None,
