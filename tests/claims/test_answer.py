@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,7 @@ def test_holms_correction_takes_verdicts_back(p_values: list[float | None], verd
     for one in after:
         if one.finding.verdict == "undecided":
             assert "Holm's correction raises p to" in one.finding.answer
+            assert re.search(r"not decided; about \d+ pairs in all would decide\.$", one.finding.answer)
             assert one.finding.conditions == ""
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import jax
+import keras
 import numpy as np
 import pytest
 
@@ -35,3 +38,22 @@ def test_a_plain_network_agrees_with_back_propagation_by_hand(tiny: Bench) -> No
         gradient = (gradient * (1 - later**2)) @ across.T
         expected.insert(0, np.linalg.norm(gradient))
     assert found == pytest.approx(np.array(expected), rel=1e-4)
+
+
+def test_every_layer_is_in_training_mode(tiny: Bench) -> None:
+    modes = []
+
+    class Noting(keras.layers.Layer):
+        def call(self, inputs, training=None):
+            modes.append(training)
+            return inputs
+
+    program = sequence_program(tiny, "none", "recurrent", cell="simple", units=5)
+    state = jax.tree.map(lambda values: np.asarray(values)[0], program.start([3, 4], [0.1, 0.1]))
+    x, y = (np.asarray(part[:6]) for part in program.data.train)
+    rnn, head = program.trainer.model.layers
+    noted = keras.Sequential([keras.Input(x.shape[1:]), rnn, Noting(), head])
+    modes.clear()  # building the network calls it too
+    found = state_gradients(dataclasses.replace(program.trainer, model=noted), state, jax.numpy.asarray(x), y)
+    assert modes == [True]
+    assert (np.asarray(found) > 0).all()

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 from statsmodels.stats.power import TTestPower
 
-from normlab.stats.power import MOST_PAIRS, difference_power, equivalence_power, pairs_to_decide
+from normlab.stats.power import MOST_PAIRS, difference_power, equivalence_power, pairs_to_decide, pairs_to_reach
 
 
 @pytest.mark.parametrize(("num_pairs", "effect"), [(6, 1.2), (10, -0.9), (40, 0.45), (500, 0.1)])
@@ -70,3 +70,19 @@ def test_a_stricter_level_needs_more_and_the_bound_is_kept() -> None:
     near_bound = pairs_to_decide(0.01, 1.0, 0.0)
     assert near_bound is not None
     assert 65_536 < near_bound < MOST_PAIRS
+
+
+@pytest.mark.parametrize("effect", [0.3, -0.2])
+def test_pairs_to_reach_a_stricter_level_are_those_of_the_t_test(effect: float) -> None:
+    """A p-value says how large the effect is in deviations, and so how many pairs show it."""
+    p_value = 2 * stats.t.sf(abs(effect) * np.sqrt(60), 59)
+    expected = pairs_to_decide(effect, 1.0, 0.0, alpha=0.005)
+    assert pairs_to_reach(60, p_value, alpha=0.005) == pytest.approx(expected, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("num_pairs", "p_value", "expected"),
+    [(6, 2**-5, 15), (5, 1e-4, 8), (12, 1e-9, 13), (12, 1.0, None), (12, 0.99, None)],
+)
+def test_edges_of_pairs_to_reach(num_pairs: int, p_value: float, expected: int | None) -> None:
+    assert pairs_to_reach(num_pairs, p_value, alpha=0.05 / 4) == expected

@@ -13,6 +13,7 @@ from normlab.claims.claim import Claim
 from normlab.claims.drawing import Drawing
 from normlab.claims.finding import Finding, not_applicable
 from normlab.stats.multiplicity import holm
+from normlab.stats.power import MOST_PAIRS, pairs_to_reach
 from normlab.store.files import make_folder, write_file, writing_to
 
 if TYPE_CHECKING:
@@ -98,8 +99,8 @@ def corrected(answers: Sequence[Answer]) -> list[Answer]:
     """Return the answers after Holm's correction over the claims that were put to a test, those with pairs.
 
     One that its test left undecided counts as p = 1: were it left out, a family of sixteen in which one came out by
-    chance would be no family. A verdict whose corrected p-value is above 5 % becomes `undecided`. Exact claims, which
-    rest on no test, stay.
+    chance would be no family. A verdict whose corrected p-value is above 5 % becomes `undecided`, with the pairs that
+    would decide it. Exact claims, which rest on no test, stay.
     """
     tested = [index for index, one in enumerate(answers) if one.finding.pairs]
     raw = [answers[index].finding.p_value for index in tested]
@@ -109,7 +110,10 @@ def corrected(answers: Sequence[Answer]) -> list[Answer]:
         if before is None:
             continue
         if p_value > ALPHA:
-            why = f" Among {len(tested)} claims tested, Holm's correction raises p to {p_value:.2g}: not decided."
+            needed = pairs_to_reach(finding.pairs, before, alpha=ALPHA / len(tested))
+            ahead = f"more than {MOST_PAIRS}" if needed is None else f"about {needed}"
+            why = f" Among {len(tested)} claims tested, Holm's correction raises p to {p_value:.2g}: not decided; "
+            why += f"{ahead} pairs in all would decide."
             finding = replace(finding, verdict="undecided", answer=finding.answer + why, conditions="")
         result[index] = replace(result[index], finding=replace(finding, p_value=float(p_value)))
     return result

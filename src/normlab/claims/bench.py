@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from normlab.claims.network import network_of
 from normlab.claims.rates import best_of
 from normlab.claims.trained import Trained, joined
 from normlab.errors import InputError
-from normlab.models import MODELS
 from normlab.norms import NORMS, Norm, check_model
 
 if TYPE_CHECKING:
@@ -50,12 +50,12 @@ class Bench:
 
     Args:
         dataset: The data.
-        model: A name in `normlab.models.MODELS`.
-        network: Options of that network.
+        model: A name in `normlab.models.MODELS`, or `FILE.py:FUNCTION`, whose file runs.
+        network: Options of a named model.
         budget: `quick` (a minute or two on a small data set) or `full`.
 
     Raises:
-        InputError: For an unknown model or option of it.
+        InputError: For a wrong model or option of it, as `normlab.claims.network`.
     """
 
     def __init__(
@@ -66,7 +66,8 @@ class Bench:
         from normlab.train.initial import InitialValues
 
         self.dataset, self.model, self.budget = dataset, model, budget
-        self.network = MODELS[model].resolve(network or {})
+        self._network = network_of(model, network or {})
+        self.network = dict(self._network.options)
         self.seeds = list(range(SEEDS[budget]))
         self.tuning_seeds = list(range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + TUNING_SEEDS[budget]))
         self.epochs = EPOCHS[budget]
@@ -80,11 +81,7 @@ class Bench:
 
     def build(self, norm: str | Norm, model: str | None = None, **options: Any) -> keras.Model:
         """Return a network with a norm; `options` replace the bench's, or are those of another `model`."""
-        name = model or self.model
-        network = MODELS[name]
-        base = self.network if name == self.model else {}
-        resolved = network.resolve({**base, **options})
-        return network.build(as_norm(norm), self.dataset.input_shape, self.dataset.num_outputs, **resolved)
+        return self._network.build(as_norm(norm), self.dataset, model, **options)
 
     def program(
         self,

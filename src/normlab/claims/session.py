@@ -11,9 +11,9 @@ from typing import Any
 from normlab.claims.answer import Answer, answer
 from normlab.claims.bench import SEEDS, Bench, Budget
 from normlab.claims.claim import Claim
+from normlab.claims.network import require_network
 from normlab.claims.table import CLAIMS
 from normlab.errors import InputError, require_known
-from normlab.models import MODELS
 from normlab.store.files import make_folder, require_writable, write_file, writing_to
 from normlab.version import __version__
 
@@ -51,8 +51,9 @@ def answer_claims(
         data: A name or a file, as in a study.
         data_dir: Folder of the named data sets.
         target: Target column of a table.
-        model: A name in `normlab.models.MODELS`.
-        network: Options of that network.
+        model: A name in `normlab.models.MODELS`, or `FILE.py:FUNCTION`: a function of the user's that takes a norm and
+            returns a Keras model. Its file runs.
+        network: Options of a named model.
         budget: `quick` or `full`.
         watch: Called after each claim with the answers so far.
 
@@ -60,8 +61,7 @@ def answer_claims(
         InputError: For wrong data, model, option, budget or folder; nothing is written then.
     """
     require_known("budget", budget, SEEDS)
-    require_known("model", model, MODELS)
-    MODELS[model].resolve(network or {})
+    require_network(model, network or {})
     require_writable(folder)
     if folder.exists() and any(folder.iterdir()):
         raise InputError("the folder of claims must be new or empty", str(folder), "choose another --out")
@@ -72,6 +72,8 @@ def answer_claims(
 
     prepare()
     bench = Bench(dataset, model, network, budget)
+    for norm in ("none", "batch"):  # a function of the user's that does not fit is refused before anything is written
+        bench.build(norm)
     about = _about(bench, data)
 
     def keep(answers: list[Answer]) -> None:

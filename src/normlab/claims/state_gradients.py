@@ -40,7 +40,7 @@ def state_gradients(trainer: Trainer, state: RunState, x: jax.Array, y: jax.Arra
         with keras.StatelessScope(values):
             out = scaled(x, trainer.divisor)
             for layer in model.layers:
-                out = layer(out, training=True, shifts=shifts) if layer is rnn else layer(out)
+                out = layer(out, training=True, **({"shifts": shifts} if layer is rnn else {}))
         return trainer.objective.per_sample(out, y)[0].mean()
 
     gradients = jax.grad(loss)(jnp.zeros((x.shape[1], len(x), rnn.units)))

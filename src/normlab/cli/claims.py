@@ -16,13 +16,17 @@ if TYPE_CHECKING:
     from normlab.claims.answer import Answer
     from normlab.claims.claim import Claim
 
+_MODEL = (
+    "The network; normlab models lists them. Or your own: FILE.py:FUNCTION, code of yours that runs; it takes a norm."
+)
+
 
 def claims(
     ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Claims to answer. Default: all.")] = None,
     data: Annotated[str, typer.Option(help="A named data set, or a file.")] = "digits",
     data_dir: DataDir = None,
     target: Annotated[str | None, typer.Option(help="Target column of a .csv or .parquet file.")] = None,
-    model: Annotated[str, typer.Option(help="The network; normlab models lists them.")] = "mlp",
+    model: Annotated[str, typer.Option(help=_MODEL)] = "mlp",
     network: NetworkOptions = None,
     budget: Annotated[str, typer.Option(help="quick (minutes) or full.")] = "quick",
     out: Out = None,

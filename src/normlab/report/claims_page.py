@@ -144,7 +144,7 @@ def _method(content: Mapping[str, Any]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in content["versions"].items())
     rows: list[tuple[str, Content]] = [
         ("Data", f"{content['data']['name']}: {counts}"),
-        ("Network", f"{content['model']}: {network}"),
+        ("Network", f"{content['model']}: {network}" if network else content["model"]),
         ("Seeds", f"{content['seeds']} pairs; the seed is the unit, never the epoch or the test sample"),
         ("Pairs", PAIRS),
         ("Verdicts", VERDICTS),

@@ -53,6 +53,25 @@ def pairs_to_decide(
     return min((number for number in found if number is not None), default=None)
 
 
+def pairs_to_reach(num_pairs: int, p_value: float, *, alpha: float, power: float = 0.8) -> int | None:
+    """Return about how many pairs reach a smaller alpha with the given power, from the two-sided p-value of some.
+
+    n ((z(1 - alpha / 2) + z(power)) / z(1 - p / 2))², z the normal quantile: a paired test's statistic grows as the
+    square root of its pairs, the effect being taken as it was found. At least as many as a sign-flip test needs. None
+    if it is out of reach of 100,000 pairs.
+    """
+    from scipy.special import ndtri
+
+    reached = -float(ndtri(p_value / 2))
+    if reached <= 0.0:
+        return None
+    needed = num_pairs * ((float(ndtri(power)) - float(ndtri(alpha / 2))) / reached) ** 2
+    if needed > MOST_PAIRS:
+        return None
+    least = next(n for n in range(1, MOST_PAIRS) if smallest_p_value(n) <= alpha)
+    return max(math.ceil(needed), least, num_pairs + 1)
+
+
 def _fewest(power_of: Callable[[int], float], power: float) -> int | None:
     """Bisection over the number of pairs, in which power rises."""
     if power_of(MOST_PAIRS) < power:

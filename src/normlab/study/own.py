@@ -54,11 +54,20 @@ def own_model(study: Study, dataset: Dataset, source: str | Callable[..., Any]) 
 
     def build(arm: Arm) -> Blueprint:
         norm = arm.build_norm()
-        plan = blueprint(lambda: _checked(function(norm), dataset))
-        _require_norm(norm, plan.model)
-        return plan
+        return blueprint(lambda: with_norm(function, norm, dataset))
 
     return build
+
+
+def with_norm(function: Callable[[Norm], Any], norm: Norm, dataset: Dataset) -> keras.Model:
+    """Return the model that a user's function builds with a norm.
+
+    Raises:
+        InputError: If it does not fit the data, is compiled with another loss, or does not use the norm.
+    """
+    model = _checked(function(norm), dataset)
+    _require_norm(norm, model)
+    return model
 
 
 def _is_model(source: object) -> bool:
