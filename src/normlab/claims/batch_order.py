@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 # A point of accuracy more than a network without a norm loses: less is no reason to care about the order.
 MARGIN = 0.01
 # Samples that a run sees at most: enough to see what an order does, on a large data set too.
-SAMPLES = 200_000
+SAMPLES = 120_000
 # Twelve pairs reach p = 2 / 2^12 = 0.0005.
 MOST_SEEDS = 12
 # Runs whose companions are measured, and batches of samples that they are measured on.

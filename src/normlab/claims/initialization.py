@@ -23,7 +23,7 @@ EXPONENTS = (-5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5)
 # Averaged over eleven scales, one point of accuracy is the least that a practitioner would notice.
 MARGIN = 0.01
 # On larger data a run stops after the epoch in which it has seen so many: eleven scales are eleven times the runs.
-MOST_SAMPLES = 200_000
+MOST_SAMPLES = 100_000
 ARMS = ("none", "batch")
 
 

@@ -24,7 +24,7 @@ ARMS = ("none", "batch")
 # Trials of one search. Each seed is a search of its own, so that seeds replicate the search and not only the training.
 TRIALS = 8
 # Half of the epochs that reported runs get, and not more samples per run than this: a search is many short runs.
-MOST_SAMPLES = 120_000
+MOST_SAMPLES = 100_000
 # One point of validation accuracy, averaged over the numbers of trials: the least that a practitioner would notice.
 MARGIN = 0.01
 # A trial within two points of the search's best is as good as tuned.
