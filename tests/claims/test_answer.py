@@ -15,6 +15,7 @@ from normlab.claims.answer import Answer, answer, corrected
 from normlab.claims.claim import Claim
 from normlab.claims.drawing import Drawing
 from normlab.claims.finding import Finding
+from normlab.claims.record import Record
 
 
 def _finding(p_value: float | None, verdict: Any = "supported", pairs: int = 8) -> Finding:
@@ -75,7 +76,9 @@ def test_claims_that_their_test_left_undecided_are_part_of_the_family() -> None:
 def test_evidence_is_kept_and_answers_told_as_they_come(tiny, tmp_path: Path) -> None:
     told: list[int] = []
     claims = [_claim("first", _finding(0.001)), _claim("second", _finding(None), "it is no image")]
-    answers = answer(claims, tiny, tmp_path, lambda so_far: told.append(len(so_far)))
+    record = Record(tmp_path)
+    with record.opened({"data": "tiny"}, {}):
+        answers = answer(claims, tiny, record, lambda so_far: told.append(len(so_far)))
     assert told == [1, 2]
     assert pl.read_parquet(tmp_path / "evidence" / "first.parquet")["x"].to_list() == [1.0, 2.0]
     assert not (tmp_path / "evidence" / "second.parquet").exists()

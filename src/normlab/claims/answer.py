@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from normlab.claims.claim import Claim
@@ -14,12 +13,12 @@ from normlab.claims.drawing import Drawing
 from normlab.claims.finding import Finding, not_applicable
 from normlab.stats.multiplicity import holm
 from normlab.stats.power import MOST_PAIRS, pairs_to_reach
-from normlab.store.files import make_folder, write_file, writing_to
 
 if TYPE_CHECKING:
     import polars as pl
 
     from normlab.claims.bench import Bench
+    from normlab.claims.record import Record
 
 ALPHA = 0.05
 
@@ -67,14 +66,14 @@ class Answer:
 
 
 def answer(
-    claims: Sequence[Claim], bench: Bench, folder: Path, watch: Callable[[list[Answer]], None] = lambda _: None
+    claims: Sequence[Claim], bench: Bench, record: Record, watch: Callable[[list[Answer]], None] = lambda _: None
 ) -> list[Answer]:
-    """Measure and judge every claim; its evidence is kept in `folder`/evidence as soon as it is there.
+    """Measure, where no evidence is on record, and judge every claim; evidence is kept as soon as it is there.
 
     Args:
         claims: Which.
         bench: What they are put to.
-        folder: Where evidence goes, one Parquet file per claim.
+        record: Where evidence goes, and comes from.
         watch: Called after each claim with the answers so far, corrected among themselves.
 
     Returns:
@@ -82,15 +81,15 @@ def answer(
     """
     answers = []
     for claim in claims:
-        started = time.perf_counter()
         why_not = claim.applies(bench)
         if why_not:
             one = Answer(claim, not_applicable(why_not), None, 0.0)
         else:
-            evidence = claim.measure(bench)
-            _keep(evidence, folder / "evidence" / f"{claim.id}.parquet")
-            one = Answer(claim, claim.judge(evidence), claim.draw(evidence), time.perf_counter() - started)
+            evidence, seconds = record.evidence(claim.id) or _measured(claim, bench, record)
+            one = Answer(claim, claim.judge(evidence), claim.draw(evidence), seconds)
         answers.append(one)
+        cards = [each.as_json() for each in corrected(answers)]
+        record.write(cards, complete=len(answers) == len(claims))
         watch(corrected(answers))
     return corrected(answers)
 
@@ -128,9 +127,9 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _keep(evidence: pl.DataFrame, path: Path) -> None:
-    from normlab.study.parts import parquet
-
-    with writing_to(path.parent):
-        make_folder(path.parent)
-        write_file(path, parquet(evidence))
+def _measured(claim: Claim, bench: Bench, record: Record) -> tuple[pl.DataFrame, float]:
+    started = time.perf_counter()
+    evidence = claim.measure(bench)
+    seconds = time.perf_counter() - started
+    record.keep(claim.id, evidence, seconds)
+    return evidence, seconds

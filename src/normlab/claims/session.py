@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,11 +12,8 @@ from normlab.claims.bench import SEEDS, Bench, Budget
 from normlab.claims.claim import Claim
 from normlab.claims.network import require_network
 from normlab.claims.table import CLAIMS
-from normlab.errors import InputError, require_known
-from normlab.store.files import make_folder, require_writable, write_file, writing_to
+from normlab.errors import require_known
 from normlab.version import __version__
-
-FILE = "claims.json"
 
 
 def choose(ids: Sequence[str]) -> list[Claim]:
@@ -47,7 +43,7 @@ def answer_claims(
 
     Args:
         claims: Which.
-        folder: New or empty.
+        folder: New, empty, or that of the same session, which goes on: what is measured there is judged as it is.
         data: A name or a file, as in a study.
         data_dir: Folder of the named data sets.
         target: Target column of a table.
@@ -62,9 +58,10 @@ def answer_claims(
     """
     require_known("budget", budget, SEEDS)
     require_network(model, network or {})
-    require_writable(folder)
-    if folder.exists() and any(folder.iterdir()):
-        raise InputError("the folder of claims must be new or empty", str(folder), "choose another --out")
+    from normlab.claims.record import Record
+
+    record = Record(folder)
+    record.require_usable()
     from normlab.data import load
 
     dataset = load(data, data_dir=data_dir, target=target)
@@ -74,17 +71,13 @@ def answer_claims(
     bench = Bench(dataset, model, network, budget)
     for norm in ("none", "batch"):  # a function of the user's that does not fit is refused before anything is written
         bench.build(norm)
-    about = _about(bench, data)
-
-    def keep(answers: list[Answer]) -> None:
-        _write(folder, {**about, "complete": len(answers) == len(claims), "claims": [a.as_json() for a in answers]})
-        watch(answers)
-
-    return answer(claims, bench, folder, keep)
+    with record.opened(_identity(bench, data), _about()):
+        return answer(claims, bench, record, watch)
 
 
-def _about(bench: Bench, data: str) -> dict[str, Any]:
-    from normlab.study.provenance import code_sha256, machine, versions
+def _identity(bench: Bench, data: str) -> dict[str, Any]:
+    """Return what makes two sessions the same, so that one may go on with what the other measured."""
+    from normlab.study.provenance import code_sha256, files_of, versions
 
     dataset = bench.dataset
     return {
@@ -103,14 +96,13 @@ def _about(bench: Bench, data: str) -> dict[str, Any]:
         "seeds": len(bench.seeds),
         "epochs": bench.epochs,
         "batch_size": bench.batch_size,
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "own_files": files_of([bench.model]),
         "code_sha256": code_sha256(),
-        "machine": machine(),
         "versions": versions(),
     }
 
 
-def _write(folder: Path, content: dict[str, Any]) -> None:
-    with writing_to(folder):
-        make_folder(folder)
-        write_file(folder / FILE, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
+def _about() -> dict[str, Any]:
+    from normlab.study.provenance import machine
+
+    return {"started": datetime.now(UTC).isoformat(timespec="seconds"), "machine": machine()}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from normlab.cli.screen import DataDir, NetworkOptions, Out, complain, named_values, new_console
+from normlab.cli.screen import DataDir, NetworkOptions, Out, complain, named_values, new_console, warnings_in_a_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -48,10 +48,10 @@ def claims(
 
     options = {"data_dir": data_dir, "target": target, "model": model, "network": named_values(network or [])}
     try:
-        with _watching(chosen) as watch:
+        with _watching(chosen) as watch, warnings_in_a_line():
             answers = answer_claims(chosen, folder, data=data, budget=budget, watch=watch, **options)  # type: ignore[arg-type]
     except KeyboardInterrupt:
-        kept = f"; the claims answered so far are in {folder}" if folder.exists() else ""
+        kept = f"; the same command with --out {folder} goes on" if folder.exists() else ""
         complain(f"interrupted{kept}")
         raise typer.Exit(130) from None
     write_document(render_claims(read_claims(folder / "claims.json")), folder / "claims.html")

@@ -6,6 +6,7 @@ import hashlib
 import os
 import platform
 import re
+from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -50,7 +51,11 @@ def code_sha256() -> str:
 
 def own_files(study: Study) -> list[str]:
     """Return a sha256 of every file of the user's own that a study refers to, its model and its norms; sorted."""
-    references = [study.model, *(arm.norm for arm in study.arms)]
+    return files_of([study.model, *(arm.norm for arm in study.arms)])
+
+
+def files_of(references: Iterable[str]) -> list[str]:
+    """Return a sha256 of every file among these, `FILE.py:NAME` or `FILE.keras`, where names may stand too; sorted."""
     paths = {Path(re.sub(r"(\.py):\w+$", r"\1", name)) for name in references}
     files = (path for path in paths if path.suffix in (".py", ".keras"))
     return sorted(hashlib.sha256(path.read_bytes()).hexdigest() for path in files)
