@@ -19,7 +19,7 @@ test: .venv/installed-test
 # The long forms, on programs compiled as users get them: kills, power cuts, failing disks, damaged files, fuzzed inputs,
 # lost workers, and the networks that learn with every norm.
 TORTURE := tests/store tests/fuzz tests/models \
-	$(addprefix tests/study/test_, kills.py power_cuts.py damage.py going_on.py engines.py cluster.py)
+	$(addprefix tests/study/test_, kills.py power_cuts.py damage.py going_on.py engines.py) tests/study/cluster
 torture: .venv/installed-test
 	NORMLAB_TORTURE=1 $(BIN)/python -m pytest -m "torture or not torture" $(TORTURE)
 

@@ -1,0 +1,1 @@
+"""Tests of studies whose chunks are trained by Ray's workers."""
