@@ -34,6 +34,16 @@ def test_moments_of_all_samples_from_batches_of_any_size(norm: str, size: int) -
     np.testing.assert_allclose(model.layers[1].moving_variance, before.var(0), rtol=1e-4)
 
 
+def test_a_model_with_several_inputs_takes_them_by_name() -> None:
+    left, right = keras.Input((5,), name="left"), keras.Input((5,), name="right")
+    model = keras.Model({"left": left, "right": right}, NORMS["batch"]()(left + right))
+    x = _data(100)
+    recompute(model, [{"left": part, "right": 2 * part} for part in np.split(x, [32, 64])])
+    mean, variance = model.non_trainable_variables
+    np.testing.assert_allclose(mean, 3 * x.mean(0), rtol=1e-4)
+    np.testing.assert_allclose(variance, 9 * x.var(0), rtol=1e-3)
+
+
 def test_running_statistics_reach_the_precise_ones_when_weights_stand_still() -> None:
     model, batch = _model("precise", num_norms=2), _data(32)
     precise = precise_statistics(

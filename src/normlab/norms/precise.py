@@ -82,7 +82,7 @@ class PreciseStatistics:
         moved = {index for _, *pair in self._places for index in pair}
         start = [ops.zeros_like(value) if index in moved else value for index, value in enumerate(non_trainable)]
         _, after = self.model.stateless_call(trainable, start, batch, training=True)
-        count = batch.shape[0]
+        count = keras.tree.flatten(batch)[0].shape[0]
         added = []
         for (kept, at_mean, at_variance), (first, second) in zip(self._places, sums.moments, strict=True):
             mean, variance = after[at_mean] / (1 - kept), after[at_variance] / (1 - kept)
