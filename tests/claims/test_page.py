@@ -28,7 +28,8 @@ from normlab.claims import (
 from normlab.claims.table import CLAIMS
 from normlab.cli.claims import claims
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "claims.md").read_text(encoding="utf-8")
+WHOLE = (Path(__file__).resolve().parents[2] / "docs" / "claims.md").read_text(encoding="utf-8")
+PAGE = WHOLE.partition("## What came out")[0]
 CELLS = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in PAGE.splitlines() if line.startswith("| ")]
 ROWS = [cells for cells in CELLS if len(cells) == 5 and cells[0].startswith("`")]
 # By claim, the numbers in its cell of the page.
