@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -16,6 +19,21 @@ def tiny(_devices: None) -> Bench:
     bench = Bench(load("digits"), "mlp", {"widths": (16,)}, "quick")
     bench.seeds, bench.tuning_seeds, bench.epochs = [0, 1], [1_000_000], 1
     return bench
+
+
+@pytest.fixture
+def trainings(tiny: Bench, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int | None]]:
+    """Return what fills with (number of runs, epochs) whenever the shared bench trains; it keeps no grid meanwhile."""
+    noted: list[tuple[int, int | None]] = []
+    train = tiny.train
+
+    def noting(program: Any, seeds: Sequence[int], rates: Any, epochs: int | None = None, **named: Any) -> Any:
+        noted.append((len(seeds), epochs))
+        return train(program, seeds, rates, epochs, **named)
+
+    monkeypatch.setattr(tiny, "train", noting)
+    monkeypatch.setattr(tiny, "_grids", {})
+    return noted
 
 
 def drawn_data(num_training: int) -> Dataset:

@@ -72,19 +72,11 @@ def test_companions_leak_through_batch_norm_alone(tiny: Bench) -> None:
 
 
 def test_rates_are_tuned_with_one_budget_at_the_length_of_the_runs(
-    tiny: Bench, monkeypatch: pytest.MonkeyPatch
+    tiny: Bench, trainings: list[tuple[int, int | None]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On large data the runs are shorter than the bench's epochs, where another rate is best."""
     monkeypatch.setattr(tiny, "epochs", 2)
     monkeypatch.setattr(tiny, "tuning_seeds", [1_000_010, 1_000_011, 1_000_012, 1_000_013])
-    monkeypatch.setattr(tiny, "_grids", {})
     monkeypatch.setattr(batch_order, "SAMPLES", len(tiny.dataset.train))
-    trained, train = [], tiny.train
-
-    def noting(program, seeds, rates, epochs=None, **named):
-        trained.append((len(seeds), epochs))
-        return train(program, seeds, rates, epochs, **named)
-
-    monkeypatch.setattr(tiny, "train", noting)
     CLAIM.measure(tiny)
-    assert trained == [(4 * 7, 1), (4 * 7, 1), (4 * 2, 1)] * 2  # shuffled, sorted, and the runs; of both arms
+    assert trainings == [(4 * 7, 1), (4 * 7, 1), (4 * 2, 1)] * 2  # shuffled, sorted, and the runs; of both arms

@@ -49,21 +49,13 @@ def test_each_run_starts_from_its_own_scale(tiny, monkeypatch: pytest.MonkeyPatc
     assert {row["x"] for row in CLAIM.draw(evidence).rows} == {2**-5, 1.0, 2**5}
 
 
-def test_the_rate_is_tuned_at_the_length_of_the_runs(tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_rate_is_tuned_at_the_length_of_the_runs(tiny, trainings, monkeypatch: pytest.MonkeyPatch) -> None:
     """On large data the runs are shorter than the bench's epochs, where another rate is best."""
     monkeypatch.setattr(initialization, "EXPONENTS", (0,))
     monkeypatch.setattr(initialization, "MOST_SAMPLES", len(tiny.dataset.train))
     monkeypatch.setattr(tiny, "epochs", 2)
-    monkeypatch.setattr(tiny, "_grids", {})
-    trained, train = [], tiny.train
-
-    def noting(program, seeds, rates, epochs=None, **named):
-        trained.append((len(seeds), epochs))
-        return train(program, seeds, rates, epochs, **named)
-
-    monkeypatch.setattr(tiny, "train", noting)
     CLAIM.measure(tiny)
-    assert trained == [(7, 1), (2, 1)] * 2
+    assert trainings == [(7, 1), (2, 1)] * 2
 
 
 def test_without_classes_the_loss_counts(regression, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from normlab.claims.drawing import Drawing
 from normlab.claims.finding import Finding, not_applicable
 from normlab.stats.multiplicity import holm
 from normlab.stats.power import MOST_PAIRS, pairs_to_reach
+from normlab.store.seals import plain
 
 if TYPE_CHECKING:
     import polars as pl
@@ -60,7 +60,7 @@ class Answer:
             "expected": claim.expected,
             "source": claim.source,
             "seconds": self.seconds,
-            "details": _plain(finding.details),
+            "details": plain(finding.details),
             "figure": self.drawing.as_json() if self.drawing else None,
         }
 
@@ -88,9 +88,9 @@ def answer(
             evidence, seconds = record.evidence(claim.id) or _measured(claim, bench, record)
             one = Answer(claim, claim.judge(evidence), claim.draw(evidence), seconds)
         answers.append(one)
-        cards = [each.as_json() for each in corrected(answers)]
-        record.write(cards, complete=len(answers) == len(claims))
-        watch(corrected(answers))
+        so_far = corrected(answers)
+        record.write([each.as_json() for each in so_far], complete=len(answers) == len(claims))
+        watch(so_far)
     return corrected(answers)
 
 
@@ -116,15 +116,6 @@ def corrected(answers: Sequence[Answer]) -> list[Answer]:
             finding = replace(finding, verdict="undecided", answer=finding.answer + why, conditions="")
         result[index] = replace(result[index], finding=replace(finding, p_value=float(p_value)))
     return result
-
-
-def _plain(value: Any) -> Any:
-    """Return details as JSON can hold them, which knows neither NaN nor infinity: such as of a run that diverged."""
-    if isinstance(value, Mapping):
-        return {name: _plain(one) for name, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _measured(claim: Claim, bench: Bench, record: Record) -> tuple[pl.DataFrame, float]:
