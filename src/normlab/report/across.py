@@ -13,8 +13,7 @@ import numpy as np
 from normlab.errors import InputError, require_known
 from normlab.report.records import Records, read_records
 from normlab.stats.across_data_sets import AcrossDataSets, across_data_sets
-from normlab.stats.censored import restrict
-from normlab.study.metrics import METRICS, Metric, pairs, with_capped_loss
+from normlab.study.metrics import METRICS, Metric, pairs, with_capped_loss, with_watched_epochs
 from normlab.study.parts import require_study
 
 if TYPE_CHECKING:
@@ -22,8 +21,8 @@ if TYPE_CHECKING:
 
 # Seconds per step pair by rounds of one machine's clock, not by seed.
 KNOWN = tuple(name for name in METRICS if name != "seconds_per_step")
+# What a study of arrays calls its data, whichever they are.
 ARRAYS = "arrays"
-"""What a study of arrays calls its data, whichever they are."""
 
 
 @dataclass(frozen=True)
@@ -102,9 +101,8 @@ def _compared(records: Records) -> pl.DataFrame:
 
     classes = records.study["data"]["classes"]
     uninformed = math.log(len(classes)) if classes else 1.0
-    runs = with_capped_loss(records.runs, uninformed)  # over all runs, tuning too, as in the study
-    times = restrict(runs["epochs_to_target"].to_numpy(), float(runs["epochs"].max()))  # type: ignore[arg-type]
-    runs = runs.with_columns(watched_epochs=pl.Series(times)).filter(pl.col("stage") == "report")
+    # Over all runs, tuning too, as in the study.
+    runs = with_watched_epochs(with_capped_loss(records.runs, uninformed)).filter(pl.col("stage") == "report")
     rate = records.summary["primary"]["rate"]
     return (runs if rate == "tuned" else runs.filter(pl.col("rate") == rate)).sort("seed")
 

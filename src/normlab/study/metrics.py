@@ -102,9 +102,15 @@ def with_outcomes(runs: pl.DataFrame, epochs: pl.DataFrame, target: float, uninf
         .rename({"epoch": "epochs_to_target", "step": "steps_to_target"})
     )
     joined = with_capped_loss(runs, uninformed_loss).join(first, on="run", how="left", maintain_order="left")
-    joined = joined.with_columns(pl.col("epochs_to_target", "steps_to_target").fill_null(float("inf")))
-    horizon = float(joined["epochs"].max())  # type: ignore[arg-type]
-    return joined.with_columns(watched_epochs=pl.Series(restrict(joined["epochs_to_target"].to_numpy(), horizon)))
+    return with_watched_epochs(
+        joined.with_columns(pl.col("epochs_to_target", "steps_to_target").fill_null(float("inf")))
+    )
+
+
+def with_watched_epochs(runs: pl.DataFrame) -> pl.DataFrame:
+    """Add `watched_epochs` to runs that know when they reached the target; see `with_outcomes`."""
+    horizon = float(runs["epochs"].max())  # type: ignore[arg-type]
+    return runs.with_columns(watched_epochs=pl.Series(restrict(runs["epochs_to_target"].to_numpy(), horizon)))
 
 
 def with_capped_loss(runs: pl.DataFrame, uninformed_loss: float) -> pl.DataFrame:
