@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from normlab.cli.screen import new_console
+from normlab.cli.console import new_console
 from normlab.visible import visible
 
 CASES = {

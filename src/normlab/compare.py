@@ -169,11 +169,13 @@ def run_study(
     dataset = prepare_training(study, data)
     from normlab.study.execute import execute
     from normlab.study.laboratory import named_model
+    from normlab.study.memory import bounded_parameters
     from normlab.study.own import own_model
 
     store = named or Store(new_folder(dataset.name, Path(study.model).name))
     is_own = callable(source) or is_reference(source)
-    build_plan = own_model(study, dataset, source) if is_own else named_model(study, dataset)
+    with bounded_parameters(limits.memory_bytes if limits else None):
+        build_plan = own_model(study, dataset, source) if is_own else named_model(study, dataset)
     with running_engine(engine, address) as make_engine:
         execute(study, dataset, build_plan, store, limits=limits, engine=make_engine, watch=watch)
     result = Result(store.folder)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.util
 import inspect
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -56,7 +58,20 @@ def own_object(reference: str, kind: str, example: str, wanted: str) -> Any:
         raise InputError(
             f"{path} must hold {wanted} of that name", repr(name), f"choose among {names}" if names else "define it"
         )
-    return found
+    return _guarded(found, path, kind) if inspect.isfunction(found) else found
+
+
+def _guarded(function: Callable[..., Any], path: Path, kind: str) -> Callable[..., Any]:
+    """Return the function with a call of `sys.exit` inside it turned into one line."""
+
+    @functools.wraps(function)
+    def call(*positional: Any, **named: Any) -> Any:
+        try:
+            return function(*positional, **named)
+        except SystemExit as error:
+            raise _ended(path, kind, error) from None
+
+    return call
 
 
 def _loaded(path: Path, kind: str) -> ModuleType:
@@ -77,10 +92,17 @@ def _loaded(path: Path, kind: str) -> ModuleType:
         del sys.modules[name]
         if isinstance(error, SyntaxError | UnicodeDecodeError):
             raise InputError(f"the file of a {kind} must be Python", f"{path}: {error}", "mend that line") from None
+        if isinstance(error, SystemExit):
+            raise _ended(path, kind, error) from None
         raise
     finally:
         sys.path.remove(str(path.resolve().parent))
     return module
+
+
+def _ended(path: Path, kind: str, error: SystemExit) -> InputError:
+    rule = f"the file of a {kind} must not end the program"
+    return InputError(rule, f"sys.exit({error.code!r}) in {path}", "remove it, or call it under __name__ == '__main__'")
 
 
 def _callables(module: ModuleType) -> list[str]:

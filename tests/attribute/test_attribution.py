@@ -21,7 +21,7 @@ STUDY = make_study(
 
 def _runs(values: dict[str, list[float]]) -> pl.DataFrame:
     rows = [
-        {"stage": "report", "arm": arm, "seed": seed, "test_accuracy": value, "test_loss": 1.0}
+        {"stage": "report", "arm": arm, "seed": seed, "test_accuracy": value, "test_loss": 1.0, "diverged": False}
         for arm, each in values.items()
         for seed, value in enumerate(each)
     ]
@@ -34,7 +34,7 @@ def test_shares_of_planted_records() -> None:
     planted = {"layer": 0.5, "norm": 0.6, "activation": 0.5, "batch": 0.64}
     factors = factors_of(STUDY)
     assert set(combinations(STUDY, factors).values()) == set(planted)
-    found = attribution(STUDY, factors, _runs({arm: [value + n for n in noise] for arm, value in planted.items()}))
+    found = attribution(STUDY, factors, _runs({arm: [value + n for n in noise] for arm, value in planted.items()}), 2.3)
     assert {part.names[0]: part.mean for part in found.shares} == pytest.approx({"norm": 0.12, "activation": 0.02})
     assert found.difference.mean == pytest.approx(0.14)
     assert found.interactions[0].mean == pytest.approx(0.04)

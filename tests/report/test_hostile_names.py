@@ -16,7 +16,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from normlab.cli.screen import complain, new_console
+from normlab.cli.console import complain, new_console
 from normlab.report.attribution_page import render_attribution
 from normlab.report.claims_page import render_claims
 from normlab.report.figures import overview

@@ -40,7 +40,9 @@ def test_a_diverged_run_counts_as_no_better_than_any_other(largest: float, count
     diverged = {"none": [False] * 3, "batch": [False, True, False]}
     epochs, runs = planted(CURVES, losses=losses, diverged=diverged)
     outcomes = with_outcomes(runs, epochs, 0.7, 1.5)
-    assert outcomes["capped_test_loss"].to_list() == [0.5, largest, counted_as, counted_as, counted_as, 2.0]
+    assert outcomes["counted_test_loss"].to_list() == [0.5, largest, counted_as, counted_as, counted_as, 2.0]
+    assert outcomes["counted_test_accuracy"].to_list() == [0.7, 0.5, 0.2, 0.9, 0.0, 0.7]
+    assert outcomes["test_accuracy"].to_list() == runs["test_accuracy"].to_list()
     assert np.array_equal(outcomes["test_loss"], runs["test_loss"], equal_nan=True)
 
 

@@ -123,3 +123,19 @@ def test_smoothing_enters_the_step_and_no_record() -> None:
 def test_inputs_are_divided_in_float32() -> None:
     assert scaled(jnp.asarray(X), 16.0).dtype == jnp.float32
     assert np.array_equal(np.asarray(scaled(jnp.asarray(X), 16.0)), X.astype(np.float32) / np.float32(16))
+
+
+@pytest.mark.parametrize(("penalty", "rate", "diverges"), [(1e4, 1e-9, False), (0.0, 1e9, True)])
+def test_divergence_is_judged_on_the_loss_without_penalties(penalty: float, rate: float, diverges: bool) -> None:
+    """A penalty of thousands beside a healthy cross-entropy is no divergence; a cross-entropy that explodes is one."""
+    regularizer = keras.regularizers.L1(penalty)
+    model = keras.Sequential([keras.Input((FEATURES,)), keras.layers.Dense(CLASSES, kernel_regularizer=regularizer)])
+    optimizer = keras.optimizers.SGD(rate)
+    optimizer.build(model.trainable_variables)
+    objective = objective_for("classification", CLASSES, model, label_smoothing=0.5)
+    trainer = Trainer(model, optimizer, objective, 4, DIVISOR)
+    values = [jnp.asarray(v.value) for v in model.trainable_variables]
+    state = RunState(values, [], [jnp.asarray(v.value) for v in optimizer.variables], jnp.int32(0), jnp.int32(0))
+    assert penalty * sum(float(jnp.abs(v).sum()) for v in values) > objective.divergence_bound or diverges
+    after, _ = _epoch(trainer, state, np.arange(NUM))
+    assert bool(after.diverged_step) is diverges

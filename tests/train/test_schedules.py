@@ -150,10 +150,10 @@ def _plain(trainer: Trainer, state: RunState, x, y, order, num_batches):
             losses, hits = trainer.objective.per_sample(outputs, y)
             return losses.mean() + sum(penalties), (non_trainable, losses.sum(), hits.sum())
 
-        (loss, (non_trainable, losses, hits)), gradients = jax.value_and_grad(mean_loss, has_aux=True)(state.trainable)
+        (_, (non_trainable, losses, hits)), gradients = jax.value_and_grad(mean_loss, has_aux=True)(state.trainable)
         trainable, optimizer = trainer.optimizer.stateless_apply(state.optimizer, gradients, state.trainable)
         step = state.step + 1
-        bad = ~(loss <= trainer.objective.divergence_bound)
+        bad = ~(losses / len(y) <= trainer.objective.divergence_bound)
         diverged_step = jnp.where((state.diverged_step == 0) & bad, step, state.diverged_step)
         after = RunState(trainable, non_trainable, optimizer, step, diverged_step)
         return after, Totals(totals.loss + losses, totals.hits + hits)

@@ -14,10 +14,12 @@ from normlab.attribute.factors import Factor, all_combinations, combinations, fa
 from normlab.compare import run_study
 from normlab.errors import InputError
 from normlab.stats.bootstrap import Interval, paired_bootstrap
+from normlab.stats.divergence import chance_loss
 from normlab.stats.shapley import shapley
 from normlab.store.files import write_file, writing_to
 from normlab.store.seals import sealed_json
 from normlab.study.design import Study
+from normlab.study.metrics import COUNTED, with_counted_scores
 from normlab.study.names import ATTRIBUTION
 from normlab.study.progress import Progress, ignore_progress
 
@@ -93,33 +95,27 @@ def attribute(
         raise InputError("an attribution needs a number of seeds", "auto", "give such as --seeds 10")
     factors = factors_of(study)
     result = run_study(all_combinations(study, factors), out=out, watch=watch)
-    found = attribution(study, factors, result.runs)
+    found = attribution(study, factors, result.runs, chance_loss(len(result.records.study["data"]["classes"])))
     folder = Path(result.folder)
     with writing_to(folder):
         write_file(folder / ATTRIBUTION, sealed_json(found.as_json()))
     return found, folder
 
 
-def attribution(study: Study, factors: list[Factor], runs: pl.DataFrame) -> Attribution:
-    """Share out the difference from the records of all combinations.
-
-    A loss that is not finite counts as the largest finite one of all runs.
+def attribution(study: Study, factors: list[Factor], runs: pl.DataFrame, chance: float) -> Attribution:
+    """Share out the difference from the records of all combinations; diverged runs count as `stats.divergence` says.
 
     Args:
         study: The two arms.
         factors: In which they differ.
         runs: Records of `all_combinations`.
+        chance: The loss at chance level.
     """
-    reported = runs.filter(pl.col("stage") == "report").sort("seed")
+    reported = with_counted_scores(runs, chance).filter(pl.col("stage") == "report").sort("seed")
     metric = "test_accuracy" if reported["test_accuracy"].null_count() == 0 else "test_loss"
-    finite = reported.filter(pl.col(metric).is_finite())[metric]
-    worst = float(finite.max()) if len(finite) else 0.0  # type: ignore[arg-type]
     names = combinations(study, factors)
     values = {
-        chosen: np.nan_to_num(
-            reported.filter(pl.col("arm") == name)[metric].to_numpy(), nan=worst, posinf=worst, neginf=worst
-        )
-        for chosen, name in names.items()
+        chosen: reported.filter(pl.col("arm") == name)[COUNTED[metric]].to_numpy() for chosen, name in names.items()
     }
     found = shapley(values)
     first, last = names[frozenset()], names[frozenset(factor.name for factor in factors)]

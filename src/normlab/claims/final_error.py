@@ -1,4 +1,4 @@
-"""The test error that a finished run counts with: lower is better in every task, and divergence counts."""
+"""The test error of a finished run, lower being better in every task; a diverged run counts as in studies."""
 
 from __future__ import annotations
 
@@ -6,21 +6,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from normlab.stats.divergence import chance_loss, counted_accuracy, counted_loss
+
 if TYPE_CHECKING:
     from normlab.claims.bench import Bench
-
-# The error of a run that diverged: every test sample is wrong, or twice the loss of knowing nothing.
-DIVERGED_SHARE = 1.0
-DIVERGED_LOSS = 2.0
 
 
 def final_error(bench: Bench, loss: np.ndarray, accuracy: np.ndarray, diverged: np.ndarray) -> np.ndarray:
     """Return 1 - accuracy on the test data, or the mean squared error of a standardized target; shape (runs,).
 
-    A run that diverged counts as wrong everywhere; in regression as 2, twice the loss of predicting the mean, which is
-    also the largest loss that counts.
+    A diverged run counts as `stats.divergence` says: its accuracy is 0, its loss no better than any other's.
     """
     if bench.dataset.task == "regression":
-        capped = np.minimum(np.nan_to_num(loss, nan=DIVERGED_LOSS), DIVERGED_LOSS)
-        return np.where(diverged, DIVERGED_LOSS, capped).astype(float)
-    return np.where(diverged, DIVERGED_SHARE, 1.0 - accuracy).astype(float)
+        return counted_loss(loss, diverged, chance_loss(0))
+    return 1.0 - counted_accuracy(accuracy, diverged)

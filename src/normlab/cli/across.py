@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from normlab.cli.screen import new_console
+from normlab.cli.console import new_console
 
 if TYPE_CHECKING:
     from normlab.report.across import Across

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from normlab.cli.screen import DataDir, Out, new_console, show_progress
+from normlab.cli.console import new_console
+from normlab.cli.screen import DataDir, Out, show_progress
 
 if TYPE_CHECKING:
     from normlab.attribute.attribution import Attribution, Part

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from normlab.cli.screen import DataDir, NetworkOptions, Out, complain, named_values, new_console, warnings_in_a_line
+from normlab.cli.console import complain, new_console
+from normlab.cli.screen import DataDir, NetworkOptions, Out, named_values, warnings_in_a_line
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from normlab.cli.screen import DataDir, new_console
+from normlab.cli.console import new_console
+from normlab.cli.screen import DataDir
 
 app = typer.Typer(help="List, download and check the named data sets.", no_args_is_help=True)
 
@@ -37,7 +38,7 @@ def data_get(name: str, data_dir: DataDir = None) -> None:
     for path in paths:
         console.print(str(path), soft_wrap=True)
     if not paths:
-        print(f"{name} is embedded: nothing to download")
+        console.print(f"{name} is embedded: nothing to download")
 
 
 @app.command("check")
@@ -47,7 +48,7 @@ def data_check(name: str, data_dir: DataDir = None) -> None:
 
     console, rows = new_console(), check(name, data_dir)
     if not rows:
-        print(f"{name} is embedded: nothing to check")
+        console.print(f"{name} is embedded: nothing to check")
     for row in rows:
         word = "ok" if row.ok else "missing" if row.found == "missing" else "ALTERED"
         found = f", found {row.found}" if word == "ALTERED" else ""

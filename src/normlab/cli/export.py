@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from normlab.cli.screen import complain, new_console
+from normlab.cli.console import complain, new_console
 
 
 def export(

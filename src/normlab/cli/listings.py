@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
+
+from normlab.cli.console import new_console
 
 
 def norms(name: Annotated[str | None, typer.Argument(help="Show this norm's formula and source.")] = None) -> None:
@@ -27,7 +28,8 @@ def norms(name: Annotated[str | None, typer.Argument(help="Show this norm's form
             "options": options,
             "source": norm.source,
         }
-        print(name, *(f"  {word}: {text}" for word, text in rows.items() if text), sep="\n")
+        lines = [name, *(f"  {word}: {text}" for word, text in rows.items() if text)]
+        new_console().print("\n".join(lines), soft_wrap=True)
         return
     table = Table()
     table.add_column("name", no_wrap=True)
@@ -36,7 +38,7 @@ def norms(name: Annotated[str | None, typer.Argument(help="Show this norm's form
     for norm in NORMS.values():
         flags = [_yes_or_no(flag) for flag in (norm.couples_samples, norm.differs_in_evaluation)]
         table.add_row(norm.name, norm.per_unit, *flags, "\n".join(f"{k} {v}" for k, v in norm.options.items()))
-    Console().print(table)
+    new_console().print(table)
 
 
 def models() -> None:
@@ -49,7 +51,7 @@ def models() -> None:
     for name, network in MODELS.items():
         options = "\n".join(f"{option} {_shown(default)}" for option, default in network.defaults.items())
         table.add_row(name, network.about, options)
-    Console(highlight=False).print(table)
+    new_console().print(table)
 
 
 def _yes_or_no(flag: bool) -> str:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from normlab.cli.screen import DataDir, new_console, show_progress
+from normlab.cli.console import new_console
+from normlab.cli.screen import DataDir, show_progress
 from normlab.errors import InputError, require_known
 from normlab.store.files import make_folder, require_writable, write_file, writing_to
 

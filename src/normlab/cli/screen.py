@@ -1,20 +1,18 @@
-"""What commands share: options, consoles, the one line for bad input, the progress and result of a study."""
+"""What commands share: options, the progress and result of a study."""
 
 from __future__ import annotations
 
 import tomllib
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console, ConsoleOptions, RenderableType
-from rich.segment import Segment
 
+from normlab.cli.console import OutputLostError, complain, new_console
 from normlab.errors import InputError
-from normlab.visible import visible
 
 if TYPE_CHECKING:
     from normlab.result import Result
@@ -49,7 +47,10 @@ def run_and_show(
 
     with show_progress() as watch:
         result = run_study(study, out=out, limits=limits, engine=engine, address=address, watch=watch)
-    show_result(new_console(), result)
+    try:
+        show_result(new_console(), result)
+    except OutputLostError as lost:
+        raise OutputLostError(f"{lost}; the study is kept in {result.folder}") from None
     return result
 
 
@@ -94,25 +95,6 @@ def warnings_in_a_line() -> Iterator[None]:
         warnings.simplefilter("always", EngineWarning)
         warnings.showwarning = show
         yield
-
-
-def complain(message: str) -> None:
-    """Print one line on the standard error, whatever the message holds."""
-    new_console(stderr=True).print(" ".join(f"normlab: {message}".splitlines()), soft_wrap=True)
-
-
-def new_console(stderr: bool = False) -> Console:
-    """Return a console that prints paths and names as they are, but for what would command the terminal."""
-    return _PlainConsole(stderr=stderr, highlight=False, emoji=False, markup=False)
-
-
-class _PlainConsole(Console):
-    """A console whose text holds no control characters: names in data and models may hold any."""
-
-    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """Render as Rich does, with every text made visible; Rich's own control codes stay."""
-        for segment in super().render(renderable, options):
-            yield segment if segment.control else Segment(visible(segment.text), segment.style)
 
 
 def named_values(texts: list[str]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from normlab.cli.screen import new_console
+from normlab.cli.console import new_console
 
 if TYPE_CHECKING:
     from normlab.study.status import Status, UnderWay

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from normlab.cli.screen import new_console
+from normlab.cli.console import new_console
 from normlab.errors import require_known
 
 ModelFile = Annotated[Path, typer.Argument(help="A .keras file; opened in safe mode, in which no code of it runs.")]

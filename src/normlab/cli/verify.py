@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from normlab.cli.screen import new_console
+from normlab.cli.console import new_console
 
 DAMAGED_STATUS = 1
 

@@ -3,18 +3,36 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
+
+import polars as pl
 
 from normlab.export.material import Material
 from normlab.store.seals import plain
 from normlab.version import __version__
 
+# What a spreadsheet takes for the beginning of a formula.
+FORMULA = "^[=+\\-@\\t\\r]"
+
 
 def write_csv(material: Material, target: Path) -> None:
-    """Write one CSV file per table; a number that is not finite is `inf`, `-inf` or `NaN`, none is empty."""
+    """Write one CSV file per table; a number that is not finite is `inf`, `-inf` or `NaN`, none is empty.
+
+    Text that a spreadsheet would execute gets an apostrophe before it.
+    """
     target.mkdir()
     for name, table in material.tables.items():
-        table.write_csv(target / f"{name}.csv")
+        inert_csv(table).write_csv(target / f"{name}.csv")
+
+
+def inert_csv(table: pl.DataFrame) -> pl.DataFrame:
+    """Return a table whose text and headings no spreadsheet executes: an apostrophe stands before each formula."""
+    text = pl.col(pl.String)
+    inert = table.with_columns(
+        pl.when(text.str.contains(FORMULA)).then(pl.concat_str(pl.lit("'"), text)).otherwise(text)
+    )
+    return inert.rename(lambda name: f"'{name}" if re.match(FORMULA, name) else name)
 
 
 def write_parquet(material: Material, target: Path) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from normlab.replicate.bench import bench_for
 from normlab.replicate.relation import Relation, checked
 from normlab.replicate.replication import Checked, Replication, Setting
+from normlab.stats.divergence import chance_loss, counted_loss
 
 if TYPE_CHECKING:
     from normlab.claims.bench import Bench
@@ -47,8 +48,7 @@ def measure(bench: Bench) -> Outcomes:
     for name, (norm, size, rate, count) in regimes.items():
         program = bench.program(norm, batch_size=size, layout="vmap")
         trained = bench.train(program, bench.seeds, [rate] * len(bench.seeds), count)
-        # A run that diverged has the loss of one that is certain of wrong classes, not an infinite one.
-        loss = np.minimum(np.nan_to_num(trained.test_loss.astype(float), nan=np.inf), 100.0)
+        loss = counted_loss(trained.test_loss, trained.diverged, chance_loss(len(bench.dataset.classes)))
         found[name] = (loss, final_error(bench, trained.test_loss, trained.test_accuracy, trained.diverged))
     return found
 

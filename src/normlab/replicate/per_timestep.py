@@ -11,6 +11,7 @@ import numpy as np
 from normlab.replicate.bench import bench_for
 from normlab.replicate.relation import Relation, checked
 from normlab.replicate.replication import Checked, Replication, Setting
+from normlab.stats.divergence import counted_accuracy
 
 if TYPE_CHECKING:
     from normlab.claims.bench import Bench
@@ -58,7 +59,10 @@ def measure(bench: Bench) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         rates = [RATE[bench.budget]] * len(bench.seeds)
         trained = bench.train(program, bench.seeds, rates, EPOCHS[bench.budget])
         settled = _settled(bench, program, trained)
-        found[arm] = (np.nan_to_num(trained.accuracy[-1]), np.nan_to_num(settled.test_accuracy))
+        found[arm] = (
+            counted_accuracy(trained.accuracy[-1], trained.diverged),
+            counted_accuracy(settled.test_accuracy, trained.diverged),
+        )
     return found
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from normlab.replicate.bench import bench_for
 from normlab.replicate.relation import Relation, checked
 from normlab.replicate.replication import Checked, Replication, Setting
+from normlab.stats.divergence import counted_accuracy
 
 if TYPE_CHECKING:
     from normlab.claims.bench import Bench
@@ -47,7 +48,7 @@ def measure(bench: Bench) -> Outcomes:
         program = bench.program(arm, layout="vmap")
         trained = bench.train(program, bench.seeds, [RATE] * len(bench.seeds), EPOCHS[bench.budget])
         _, accuracy = program.evaluate(trained.states[0], len(bench.seeds), "train")
-        found[arm] = {"accuracy": np.where(trained.diverged, 0.0, np.nan_to_num(accuracy)).astype(float)}
+        found[arm] = {"accuracy": counted_accuracy(accuracy, trained.diverged)}
         if arm in MEASURED:
             rows = trajectory(bench, program, SHIFT_RATES, _both_probes)
             for quantity in (*SMOOTHNESS, *(f"{name} at {rate}" for name in (SHIFT, COSINE) for rate in SHIFT_RATES)):

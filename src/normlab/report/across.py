@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,8 @@ import numpy as np
 from normlab.errors import InputError, require_known
 from normlab.report.records import Records, read_records
 from normlab.stats.across_data_sets import AcrossDataSets, across_data_sets
-from normlab.study.metrics import METRICS, Metric, pairs, with_capped_loss, with_watched_epochs
+from normlab.stats.divergence import chance_loss
+from normlab.study.metrics import METRICS, Metric, pairs, with_counted_scores, with_watched_epochs
 from normlab.study.parts import require_study
 
 if TYPE_CHECKING:
@@ -99,10 +99,9 @@ def _compared(records: Records) -> pl.DataFrame:
     """Return the runs that answer a study's question, sorted by seed, with the columns that its own comparisons use."""
     import polars as pl
 
-    classes = records.study["data"]["classes"]
-    uninformed = math.log(len(classes)) if classes else 1.0
+    chance = chance_loss(len(records.study["data"]["classes"]))
     # Over all runs, tuning too, as in the study.
-    runs = with_watched_epochs(with_capped_loss(records.runs, uninformed)).filter(pl.col("stage") == "report")
+    runs = with_watched_epochs(with_counted_scores(records.runs, chance)).filter(pl.col("stage") == "report")
     rate = records.summary["primary"]["rate"]
     return (runs if rate == "tuned" else runs.filter(pl.col("rate") == rate)).sort("seed")
 

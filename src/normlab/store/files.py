@@ -69,6 +69,8 @@ def require_writable(folder: Path) -> None:
     with writing_to(folder):
         nearest = folder.absolute()
         while (found := _state(nearest)) is None:
+            if nearest.is_symlink():
+                raise FileNotFoundError(errno.ENOENT, f"{nearest} is a link to nothing")
             nearest = nearest.parent
         if not stat.S_ISDIR(found.st_mode):
             raise NotADirectoryError(errno.ENOTDIR, f"{nearest} is no folder")

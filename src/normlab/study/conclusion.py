@@ -12,7 +12,7 @@ from normlab.study.design import Study
 from normlab.study.in_pairs import divergences, savings
 from normlab.study.laboratory import Laboratory
 from normlab.study.looks import Looks
-from normlab.study.metrics import with_outcomes
+from normlab.study.metrics import COUNTED, with_outcomes
 from normlab.study.rates import RULE, Choice
 from normlab.study.summary import Evidence, Rate, area_over_rates, by_arm, by_rate, comparisons
 from normlab.study.target import set_target
@@ -69,7 +69,7 @@ def conclude(
         "by_rate": by_rate(runs),
         "by_arm": by_arm(evidence, {arm: _sizes(model) for arm, model in models.items()}),
     }
-    return runs.drop("capped_test_loss", "watched_epochs"), summary
+    return runs.drop(*COUNTED.values()), summary
 
 
 def pairing(runs: pl.DataFrame, shared_paths: list[str]) -> dict[str, Any]:

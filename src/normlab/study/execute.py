@@ -17,6 +17,7 @@ from normlab.study.interruption import asking_to_stop
 from normlab.study.laboratory import PlanBuilder, build_plans
 from normlab.study.limits import Limits
 from normlab.study.local import LocalEngine
+from normlab.study.memory import bounded_parameters
 from normlab.study.probing import require_measurable
 from normlab.study.progress import Interrupted, Progress, StoppedError, ignore_progress
 from normlab.study.provenance import code_sha256, machine, own_files, versions
@@ -58,7 +59,9 @@ def execute(
     started = time.monotonic()
     check(study, dataset)
     about_data = _about(dataset)
-    plans = build_plans(study, dataset, build_plan)
+    limits = limits or Limits()
+    with bounded_parameters(limits.memory_bytes):
+        plans = build_plans(study, dataset, build_plan)
     require_measurable(study, dataset, plans)
     about = machine()
     identity = {
@@ -76,7 +79,7 @@ def execute(
         finished = store.summary()
         if finished is not None:
             return finished
-        limits, digest = limits or Limits(), identity_digest(identity)
+        digest = identity_digest(identity)
         deadline = None if limits.seconds is None else started + limits.seconds
         try:
             with asking_to_stop() as is_asked:

@@ -13,7 +13,7 @@ from normlab.stats.power import MOST_PAIRS, pairs_to_decide
 from normlab.stats.sequential import SequentialVerdict
 from normlab.stats.stopping import Comparison, NextAction, next_action
 from normlab.stats.verdict import Judged, paired_effect
-from normlab.study.metrics import ALL_DIVERGED, METRICS, all_diverged, pairs, with_capped_loss
+from normlab.study.metrics import ALL_DIVERGED, METRICS, all_diverged, pairs, with_counted_scores
 from normlab.study.seeds import FIRST_LOOK
 
 ALPHA = 0.05
@@ -67,7 +67,7 @@ class Looks:
             runs: All records of runs so far; those of later chunks are not looked at.
         """
         reported = (pl.col("stage") == "report") & (pl.col("chunk") <= chunk_start)
-        known = with_capped_loss(runs.filter(reported | (pl.col("stage") == "tuning")), self.uninformed_loss)
+        known = with_counted_scores(runs.filter(reported | (pl.col("stage") == "tuning")), self.uninformed_loss)
         new = known.filter(reported & (pl.col("chunk") == chunk_start))
         for arm in self.others:
             added = np.stack(pairs(new, self.metric.name, arm, self.baseline))

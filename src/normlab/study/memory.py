@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from normlab.errors import InputError
 from normlab.study.design import Study
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from normlab.train.blueprint import Blueprint
 
 FLOAT_BYTES = 4
+_RULE = "--max-memory must hold the parameters of the network"
 # Moments that an optimizer keeps of every parameter.
 MOMENTS = {"sgd": 0, "momentum": 1, "adam": 2, "adamw": 2}
 
@@ -78,6 +79,42 @@ def halved(chunk_runs: int, num_devices: int, needed: str) -> int:
         action = "give more memory, or choose a smaller network or batch size"
         raise InputError("memory must hold one run of every arm per device", needed, action)
     return max(num_devices, chunk_runs // 2 // num_devices * num_devices)
+
+
+@contextmanager
+def bounded_parameters(memory_bytes: int | None) -> Iterator[None]:
+    """Refuse models whose parameters do not fit into memory, before their values are created.
+
+    Counts what the layers built inside the block add, in float32.
+
+    Args:
+        memory_bytes: The most that may be used; None for all that the machine has.
+
+    Raises:
+        InputError: As soon as the parameters, together, need more.
+    """
+    import keras
+    import psutil
+
+    most = psutil.virtual_memory().total if memory_bytes is None else memory_bytes
+    original, count = keras.layers.Layer.add_weight, 0
+
+    def add_weight(self: Any, shape: Any = None, *positional: Any, **options: Any) -> Any:
+        nonlocal count
+        count += math.prod(shape or ())
+        if FLOAT_BYTES * count > most:
+            rule = "memory must hold the parameters of the network" if memory_bytes is None else _RULE
+            received = (
+                f"at least {count:,} parameters ({FLOAT_BYTES * count / 2**30:,.1f} GiB) for {most / 2**30:,.1f} GiB"
+            )
+            raise InputError(rule, received, "choose a smaller network, or give more memory")
+        return original(self, shape, *positional, **options)
+
+    keras.layers.Layer.add_weight = add_weight
+    try:
+        yield
+    finally:
+        keras.layers.Layer.add_weight = original
 
 
 def process_bytes() -> int:

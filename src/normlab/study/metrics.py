@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from normlab.stats.censored import restrict
+from normlab.stats.divergence import counted_accuracy, counted_loss
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,12 @@ METRICS = {
     "epochs_to_target": Metric("epochs_to_target", "epochs to target", "epochs", False, 0.5),
     "seconds_per_step": Metric("seconds_per_step", "seconds per step", "s", False, 0.05, margin_is_relative=True),
 }
-# A diverged run has no loss that could be averaged. It counts as this many times the loss of knowing nothing, or as the
-# largest loss of the runs that did not diverge, if that is larger: no better than any of them.
-LOSS_FACTOR = 2.0
+# The column that comparisons use for a metric; see `with_outcomes`.
+COUNTED = {
+    "test_accuracy": "counted_test_accuracy",
+    "test_loss": "counted_test_loss",
+    "epochs_to_target": "watched_epochs",
+}
 ALL_DIVERGED = "Every run of both arms diverged, so there is nothing to compare."
 
 
@@ -60,10 +64,10 @@ def pairs(runs: pl.DataFrame, metric: str, arm: str, baseline: str) -> tuple[np.
         arm: The arm.
         baseline: The arm it is compared with.
     """
-    column = {"test_accuracy": "test_accuracy", "test_loss": "capped_test_loss", "epochs_to_target": "watched_epochs"}
-    left, right = (runs.filter(pl.col("arm") == name).select("seed", column[metric]) for name in (arm, baseline))
+    column = COUNTED[metric]
+    left, right = (runs.filter(pl.col("arm") == name).select("seed", column) for name in (arm, baseline))
     joined = left.join(right, on="seed", suffix="_baseline").sort("seed")
-    return joined[column[metric]].to_numpy(), joined[f"{column[metric]}_baseline"].to_numpy()
+    return joined[column].to_numpy(), joined[f"{column}_baseline"].to_numpy()
 
 
 def rounds(epochs: pl.DataFrame, steps_per_epoch: int, arm: str, baseline: str) -> tuple[np.ndarray, np.ndarray]:
@@ -84,8 +88,8 @@ def with_outcomes(runs: pl.DataFrame, epochs: pl.DataFrame, target: float, uninf
     """Add to every run when it reached the target, and the values that comparisons use.
 
     Adds `epochs_to_target` and `steps_to_target`, infinite where the target was never reached; `watched_epochs`, the
-    former restricted to the epochs trained; `capped_test_loss`, the test loss, with a diverged run counted as
-    `LOSS_FACTOR * uninformed_loss` or the largest loss of the others.
+    former restricted to the epochs trained; `counted_test_loss` and `counted_test_accuracy`, in which a diverged run
+    counts as `stats.divergence` says.
 
     Args:
         runs: One row per run.
@@ -101,7 +105,7 @@ def with_outcomes(runs: pl.DataFrame, epochs: pl.DataFrame, target: float, uninf
         .agg(pl.col("epoch").min().cast(pl.Float64), pl.col("step").min().cast(pl.Float64))
         .rename({"epoch": "epochs_to_target", "step": "steps_to_target"})
     )
-    joined = with_capped_loss(runs, uninformed_loss).join(first, on="run", how="left", maintain_order="left")
+    joined = with_counted_scores(runs, uninformed_loss).join(first, on="run", how="left", maintain_order="left")
     return with_watched_epochs(
         joined.with_columns(pl.col("epochs_to_target", "steps_to_target").fill_null(float("inf")))
     )
@@ -113,11 +117,15 @@ def with_watched_epochs(runs: pl.DataFrame) -> pl.DataFrame:
     return runs.with_columns(watched_epochs=pl.Series(restrict(runs["epochs_to_target"].to_numpy(), horizon)))
 
 
-def with_capped_loss(runs: pl.DataFrame, uninformed_loss: float) -> pl.DataFrame:
-    """Add `capped_test_loss` to runs; see `with_outcomes`."""
-    counts = pl.col("test_loss").is_finite() & ~pl.col("diverged")
-    cap = max(LOSS_FACTOR * uninformed_loss, runs.filter(counts)["test_loss"].max() or 0.0)  # type: ignore[type-var]
-    return runs.with_columns(capped_test_loss=pl.when(counts).then("test_loss").otherwise(cap))
+def with_counted_scores(runs: pl.DataFrame, uninformed_loss: float) -> pl.DataFrame:
+    """Add `counted_test_loss` and `counted_test_accuracy` (null where there is none) to runs; see `with_outcomes`."""
+    diverged = runs["diverged"].to_numpy()
+    loss = counted_loss(runs["test_loss"].to_numpy(), diverged, uninformed_loss)
+    accuracy = pl.Series(counted_accuracy(runs["test_accuracy"].to_numpy(), diverged))
+    return runs.with_columns(
+        counted_test_loss=pl.Series(loss),
+        counted_test_accuracy=pl.when(pl.col("test_accuracy").is_not_null()).then(accuracy),
+    )
 
 
 def all_diverged(runs: pl.DataFrame, arm: str, baseline: str) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from normlab.stats.verdict import Effect, Judged, judge, paired_effect
-from normlab.study.metrics import ALL_DIVERGED, METRICS, Metric, all_diverged, pairs, primary_metric, rounds
+from normlab.study.metrics import ALL_DIVERGED, COUNTED, METRICS, Metric, all_diverged, pairs, primary_metric, rounds
 from normlab.study.rates import Choice
 
 Rate = float | Literal["tuned", "grid"]
@@ -92,7 +92,7 @@ def area_over_rates(evidence: Evidence) -> list[dict[str, Any]]:
     if len(rates) < 2:
         return []
     metric = evidence.primary_metric
-    column = {"test_accuracy": "test_accuracy", "test_loss": "capped_test_loss"}[metric]
+    column = COUNTED[metric]
     table = runs.sort("seed", "rate")
     logs = np.log10(rates)
     areas = {
@@ -119,7 +119,10 @@ def selections(evidence: Evidence) -> tuple[list[tuple[Rate, pl.DataFrame]], lis
 
 
 def by_rate(runs: pl.DataFrame) -> list[dict[str, Any]]:
-    """Return one row per stage, arm and rate: runs, how many diverged, means and standard deviations over seeds."""
+    """Return one row per stage, arm and rate: runs, how many diverged, means and standard deviations over seeds.
+
+    In the test scores, diverged runs count as in the comparisons.
+    """
     return _means(runs, ["stage", "arm", "rate"])
 
 
@@ -219,8 +222,9 @@ def _row(metric: Metric, arm: str, baseline: str, rate: Rate, judged: Judged, co
 
 
 def _means(runs: pl.DataFrame, keys: list[str]) -> list[dict[str, Any]]:
+    counted = runs.with_columns(pl.col(f"counted_{name}").alias(name) for name in ("test_loss", "test_accuracy"))
     scores = ["loss", "accuracy", "val_loss", "val_accuracy", "test_loss", "test_accuracy"]
-    grouped = runs.group_by(keys, maintain_order=True).agg(
+    grouped = counted.group_by(keys, maintain_order=True).agg(
         pl.len().alias("runs"),
         pl.col("diverged").sum(),
         pl.col("epochs_to_target").is_finite().sum().alias("reached"),

@@ -54,7 +54,7 @@ class RunState(NamedTuple):
     non_trainable: list[Any]
     optimizer: list[Any]
     step: Any  # steps taken so far, int32
-    diverged_step: Any  # first step (from 1) whose loss was not finite or above the bound; 0 if none yet, int32
+    diverged_step: Any  # first step (from 1) whose plain loss was not finite or above the bound; 0 if none yet, int32
 
 
 class Totals(NamedTuple):
@@ -137,7 +137,7 @@ def train_step(trainer: Trainer, carry: tuple[RunState, Totals], x: jax.Array, y
 
     The step descends the mean loss plus the model's penalties (weight decay as a regularizer), with smoothed labels
     where the objective smooths them; the totals leave penalties and smoothing out, as an evaluation does, so that
-    training and test loss can be set side by side.
+    training and test loss can be set side by side. So does the check for divergence: a large penalty is none.
     """
     state, totals = carry
 
@@ -150,10 +150,10 @@ def train_step(trainer: Trainer, carry: tuple[RunState, Totals], x: jax.Array, y
         return descended.mean() + sum(penalties), (non_trainable, losses.sum(), hits.sum())
 
     differentiated = fast_in_loops(trainer.model, jax.value_and_grad(mean_loss, has_aux=True))
-    (loss, (non_trainable, losses, hits)), gradients = differentiated(state.trainable)
+    (_, (non_trainable, losses, hits)), gradients = differentiated(state.trainable)
     trainable, optimizer = _updated(trainer, state, gradients)
     step = state.step + 1
-    bad = ~(loss <= trainer.objective.divergence_bound)  # also true where the loss is not a number
+    bad = ~(losses / len(y) <= trainer.objective.divergence_bound)  # also true where the loss is not a number
     diverged_step = jnp.where((state.diverged_step == 0) & bad, step, state.diverged_step)
     after = RunState(trainable, non_trainable, optimizer, step, diverged_step)
     return after, Totals(totals.loss + losses, totals.hits + hits)
