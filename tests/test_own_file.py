@@ -65,3 +65,10 @@ def test_a_file_that_fails_is_no_module_afterwards(file: Path) -> None:
         _load(file)
     assert set(sys.modules) == before
     assert sys.path == path
+
+
+@pytest.mark.parametrize("source", ["import sys\nsys.exit(3)\n", "import sys\ndef scaled(x):\n    sys.exit(3)\n"])
+def test_a_file_that_ends_the_program_is_refused(file: Path, source: str) -> None:
+    file.write_text(source)
+    with pytest.raises(InputError, match=r"must not end the program, got sys.exit\(3\) in .*mine.py; remove it"):
+        _load(file)(1)  # type: ignore[operator]

@@ -61,6 +61,7 @@ def own_object(reference: str, kind: str, example: str, wanted: str) -> Any:
     return _guarded(found, path, kind) if inspect.isfunction(found) else found
 
 
+@functools.cache  # the same function each time
 def _guarded(function: Callable[..., Any], path: Path, kind: str) -> Callable[..., Any]:
     """Return the function with a call of `sys.exit` inside it turned into one line."""
 

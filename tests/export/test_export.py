@@ -15,6 +15,7 @@ from normlab.export import export as exporting
 from normlab.export.export import FORMATS, export
 from normlab.export.material import Material
 from normlab.export.names import LONGEST, safe_names
+from normlab.export.tables import inert_csv
 from normlab.export.target import made_aside
 from normlab.result import Result
 from normlab.store.files import ASIDE
@@ -38,6 +39,16 @@ def test_tables_hold_what_was_recorded(to: str, finished: Finished, tmp_path: Pa
         read = pl.read_parquet(path) if to == "parquet" else pl.read_csv(path, schema=table.schema)
         assert read.equals(table)
     assert _content(finished.folder) == before
+
+
+def test_a_spreadsheet_executes_no_cell() -> None:
+    """Text that begins as a formula gets an apostrophe; numbers, also negative ones, and other text stay."""
+    harmful = ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\r=1"]
+    table = pl.DataFrame({"arm": [*harmful, "batch", "a=b", None], "=x": [-1.5] * 9})
+    inert = inert_csv(table)
+    assert inert.columns == ["arm", "'=x"]
+    assert inert["arm"].to_list() == [*(f"'{text}" for text in harmful), "batch", "a=b", None]
+    assert inert["'=x"].to_list() == [-1.5] * 9
 
 
 def test_one_json_file_holds_everything(finished: Finished, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from normlab.errors import InputError
-from normlab.store.files import make_folder, remove_file, write_file, writing_to
+from normlab.store.files import make_folder, remove_file, require_writable, write_file, writing_to
 
 
 def _names(folder: Path) -> list[str]:
@@ -53,3 +53,13 @@ def test_a_failure_is_one_line_that_says_what_to_do(tmp_path: Path) -> None:
     line = r"--out must be writable, got .* \(No space left on device\); .* run again"
     with pytest.raises(InputError, match=line), writing_to(tmp_path):
         raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize("below", [".", "deeper"])
+def test_a_link_to_nothing_is_no_folder_to_write_to(tmp_path: Path, below: str) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere" / "at all")
+    with pytest.raises(InputError, match=r"--out must be writable, got .*link is a link to nothing"):
+        require_writable(tmp_path / "link" / below)
+    (tmp_path / "there").mkdir()
+    (tmp_path / "good").symlink_to(tmp_path / "there")
+    require_writable(tmp_path / "good" / below)

@@ -83,10 +83,8 @@ class _PlainConsole(Console):
         """Return the width at which no word of a table is cut, nor a cell that must not wrap."""
         wide = self.options.update(width=10_000)
         for column in table.columns:
-            if column.no_wrap:
-                column.min_width = max(
-                    Measurement.get(self, wide, cell).maximum for cell in [column.header, *column.cells]
-                )
+            sizes = [Measurement.get(self, wide, cell) for cell in (column.header, *column.cells)]
+            column.min_width = max(size.maximum if column.no_wrap else size.minimum for size in sizes)
         return Measurement.get(self, wide, table).minimum
 
     def _check_buffer(self) -> None:

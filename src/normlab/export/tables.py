@@ -29,9 +29,7 @@ def write_csv(material: Material, target: Path) -> None:
 def inert_csv(table: pl.DataFrame) -> pl.DataFrame:
     """Return a table whose text and headings no spreadsheet executes: an apostrophe stands before each formula."""
     text = pl.col(pl.String)
-    inert = table.with_columns(
-        pl.when(text.str.contains(FORMULA)).then(pl.concat_str(pl.lit("'"), text)).otherwise(text)
-    )
+    inert = table.with_columns(pl.when(text.str.contains(FORMULA)).then("'" + text).otherwise(text).name.keep())
     return inert.rename(lambda name: f"'{name}" if re.match(FORMULA, name) else name)
 
 
