@@ -1,9 +1,10 @@
-"""Planted values of a replication: a mean per key, and a small spread over twelve seeds that the keys do not share."""
+"""Planted values of a replication, and a planted bench: networks whose scores are a known function of the setting."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
-from typing import TypeVar
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from types import SimpleNamespace
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -21,3 +22,72 @@ def planted(means: Mapping[Key, float], spread: float = 0.003) -> dict[Key, np.n
 def failing(figures: list[Checked]) -> set[int]:
     """Return the numbers of the figures that do not agree, counted from 0."""
     return {number for number, figure in enumerate(figures) if not figure.agrees}
+
+
+class Trial(NamedTuple):
+    """What one run is trained with."""
+
+    norm: str
+    options: Mapping[str, Any]
+    batch_size: int
+    rate: float
+    epochs: int
+    seed: int
+    samples: int
+
+
+class PlantedBench:
+    """Stands for a bench: a run's test accuracy, test loss and divergence are functions of its `Trial`.
+
+    Args:
+        accuracy: Of a trial.
+        loss: Of a trial; default: 1 - accuracy.
+        diverges: Whether a trial does.
+        best: By norm, its best rate.
+        rates: By norm, the rates that could have been chosen, the best first; default: the best alone.
+    """
+
+    def __init__(
+        self,
+        accuracy: Callable[[Trial], float],
+        loss: Callable[[Trial], float] | None = None,
+        diverges: Callable[[Trial], bool] = lambda trial: False,
+        best: Mapping[str, float] | None = None,
+    ) -> None:
+        self.accuracy, self.loss, self.diverges = accuracy, loss or (lambda trial: 1 - accuracy(trial)), diverges
+        self.best = dict(best or {})
+        self.seeds, self.budget, self.batch_size, self.epochs = [3, 1, 2], "quick", 32, 8
+        parts = {name: np.zeros(100) for name in ("train", "validation", "test")}
+        self.dataset = SimpleNamespace(task="classification", classes=tuple("0123456789"), **parts)
+        self.trials: list[Trial] = []
+
+    def program(self, norm: Any, *, batch_size: int | None = None, **options: Any) -> Any:
+        """Return what `train` needs to know of a program."""
+        name = norm if isinstance(norm, str) else norm.name
+        known = {} if isinstance(norm, str) else dict(norm.options)
+        known |= {key: value for key, value in options.items() if key not in ("runs", "layout", "samples")}
+        return SimpleNamespace(norm=name, options=known, batch_size=batch_size or self.batch_size, capacity=99)
+
+    def best_rate(self, norm: str, rates: Sequence[float] | None = None, **named: Any) -> float:
+        """Return the planted best rate."""
+        return self.best[norm]
+
+    def train(
+        self, program: Any, seeds: Sequence[int], rates: Sequence[float], epochs: int | None = None, **named: Any
+    ) -> Any:
+        """Return the planted scores of one run per seed and rate."""
+        order = named.get("order")
+        count = len(order(0, 0, 100)) if order else 100
+        trials = [
+            Trial(program.norm, program.options, program.batch_size, rate, epochs or self.epochs, seed, count)
+            for seed, rate in zip(seeds, rates, strict=True)
+        ]
+        self.trials += trials
+        accuracy = np.array([self.accuracy(trial) for trial in trials])
+        return SimpleNamespace(
+            test_accuracy=accuracy,
+            test_loss=np.array([self.loss(trial) for trial in trials]),
+            accuracy=accuracy[None] / 2,
+            diverged=np.array([self.diverges(trial) for trial in trials]),
+            states=[None],
+        )

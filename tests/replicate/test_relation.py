@@ -1,65 +1,64 @@
-"""Relations between two arms: planted values with every kind holding and failing, the correction, too few seeds."""
+"""Relations between two arms: a range around the published figure, both ends of it, the correction, too few seeds."""
 
 from __future__ import annotations
 
-from typing import get_args
+import math
 
 import numpy as np
 import pytest
 
 from normlab.errors import InputError
-from normlab.replicate.relation import Kind, Relation, check_seeds, checked
+from normlab.replicate.relation import Relation, check_seeds, checked, relative
 
 SEEDS = 12
 SPREAD = 0.01 * np.random.default_rng(0).normal(size=SEEDS)
+SPREAD = SPREAD - SPREAD.mean()
+BASELINE = 0.5 + 0.1 * np.arange(SEEDS)
 
 
-def _relation(difference: float, kind: Kind, margin: float = 0.05, *, is_ratio: bool = False) -> Relation:
-    baseline = 0.5 + 0.1 * np.arange(SEEDS)
-    return Relation("planted", baseline + difference + SPREAD - SPREAD.mean(), baseline, kind, margin, is_ratio)
+def _relation(difference: float, low: float = 0.05, high: float = 0.15, *, is_ratio: bool = False) -> Relation:
+    values = BASELINE + difference + SPREAD
+    return Relation("planted", values, BASELINE, "+0.1", low, high, "half either way", is_ratio, "a cause")
 
 
-# Which kinds hold where the first arm lies this far above the second, with a margin of 0.05.
-HOLDS = {
-    0.1: {"above", "not below"},
-    0.03: {"above", "equal", "not above", "not below"},
-    0.0: {"equal", "not above", "not below"},
-    -0.03: {"below", "equal", "not above", "not below"},
-    -0.1: {"below", "not above"},
-}
+@pytest.mark.parametrize(
+    ("difference", "agrees"), [(0.1, True), (0.07, True), (0.13, True), (0.05, False), (0.15, False), (-0.1, False)]
+)
+def test_a_difference_agrees_inside_the_range_alone(difference: float, agrees: bool) -> None:
+    (figure,) = checked([_relation(difference)])
+    assert figure.agrees is agrees
 
 
-@pytest.mark.parametrize("difference", HOLDS)
-@pytest.mark.parametrize("kind", get_args(Kind))
-def test_planted_differences(difference: float, kind: Kind) -> None:
-    (figure,) = checked([_relation(difference, kind)])
-    assert figure.agrees is (kind in HOLDS[difference])
+def test_a_spread_larger_than_the_range_shows_nothing() -> None:
+    loud = Relation("planted", BASELINE + 0.1 + 20 * SPREAD, BASELINE, "+0.1", 0.05, 0.15, "half either way")
+    assert not checked([loud])[0].agrees
 
 
-def test_a_spread_larger_than_the_difference_shows_nothing() -> None:
-    loud = 20 * (SPREAD - SPREAD.mean())
-    for kind in get_args(Kind):
-        (figure,) = checked([Relation("planted", 0.5 + 0.01 + loud, np.full(SEEDS, 0.5), kind, 0.05)])
-        assert figure.agrees is False, kind
+def test_a_rise_by_half_is_seen_relative_to_the_error() -> None:
+    errors = 0.03 + 0.05 * SPREAD
+    for rise, agrees in ((1.0, True), (1.5, False)):
+        one = Relation("planted", rise * errors, errors[::-1], "0", -0.33, 0.33, "a third")
+        assert checked([relative(one, errors)])[0].agrees is agrees
 
 
-def test_the_correction_is_over_the_relations_that_need_it() -> None:
-    """Six pairs reach p = 2/2^6 = 0.031 alone: too much beside a second relation that shows nothing."""
-    six = Relation("six", np.arange(6) + 1.0, np.zeros(6), "above")
-    nothing = Relation("nothing", np.array([1.0, -1.0, 2.0, -2.0, 1.0, -1.0]), np.zeros(6), "below")
-    free = Relation("free", np.zeros(6), np.zeros(6), "not above", 0.1)
-    assert [figure.agrees for figure in checked([six, free])] == [True, True]
-    assert [figure.agrees for figure in checked([six, nothing])] == [False, False]
+def test_the_correction_is_over_all_relations() -> None:
+    """A p-value of 0.03 alone suffices; beside one that shows nothing it is doubled."""
+    gap = next(gap for gap in np.linspace(0, 0.02, 400) if checked([_relation(0.05 + gap)])[0].agrees)
+    border = _relation(0.05 + gap)
+    assert checked([border])[0].agrees
+    assert not checked([border, _relation(0.05)])[0].agrees
 
 
 def test_what_is_printed() -> None:
-    (figure,) = checked([_relation(0.1, "above")])
-    assert (figure.what, figure.expected, figure.tolerance) == ("planted", "above 0", "p <= 0.05, whole interval")
+    (figure,) = checked([_relation(0.1)])
+    assert (figure.what, figure.expected, figure.known) == ("planted", "+0.1", "a cause")
+    assert figure.tolerance == "+0.05 to +0.15: half either way"
     assert figure.measured.startswith("+0.1 (+0.09")
-    assert figure.measured.endswith("p 0.00049, 12 seeds): 1.15 against 1.05")
-    (figure,) = checked([_relation(np.log(2), "not above", np.log(1.5), is_ratio=True)])
-    assert (figure.expected, figure.measured[:2]) == ("not above 1.5", "2 ")
-    assert checked([_relation(0.0, "equal")])[0].expected == "0, within -0.05 ... +0.05"
+    assert figure.measured.endswith(", 12 seeds): 1.15 against 1.05")
+    assert ", corrected p " in figure.measured
+    (figure,) = checked([_relation(math.log(2), math.log(1.5), math.log(3), is_ratio=True)])
+    assert figure.tolerance.startswith("1.5 to 3: ")
+    assert figure.measured.startswith("2 (1.9")
 
 
 @pytest.mark.parametrize(("seeds", "relations", "refused"), [(5, 1, True), (6, 1, False), (7, 4, True), (8, 4, False)])

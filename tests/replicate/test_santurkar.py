@@ -25,6 +25,7 @@ CHANGES = {
     "as published": ({}, set()),
     "more shift": ({("batch", SHIFT[0]): 3.0, ("batch", COSINE[1]): 0.1}, set()),
     "noise harms": ({("noisy", "accuracy"): 0.9}, {0, 1}),
+    "noise helps beyond what the source shows": ({("noisy", "accuracy"): 0.99}, {0}),
     "less shift at the low rate": ({("batch", SHIFT[0]): 0.5}, {2}),
     "less shift": ({("batch", SHIFT[1]): 0.5}, {3}),
     "gradients keep their direction at the low rate": ({("none", COSINE[0]): 0.5}, {4}),

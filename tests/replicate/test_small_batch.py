@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from normlab.claims import evaluations
 from normlab.replicate import small_batch
-from normlab.replicate.bench import bench_for
 from normlab.replicate.relation import checked
-from normlab.replicate.replication import Setting
 from normlab.replicate.small_batch import NUM_RELATIONS, Errors, measure, relations
+from tests.replicate.planted import PlantedBench
 
 SPREAD = 0.003 * np.random.default_rng(0).normal(size=12)
 PUBLISHED = {
@@ -24,9 +24,10 @@ PUBLISHED = {
 CHANGES = {
     "batch norm copes": ({("batch", 2, "running"): 0.03, ("batch", 2, "precise"): 0.03}, {0, 2, 3}),
     "group norm falls too": ({("group", 2, "running"): 0.15}, {1, 2}),
-    "precise statistics mend all": ({("batch", 2, "precise"): 0.03}, {3}),
-    "precise statistics are worse": ({("batch", 2, "precise"): 0.2}, {4}),
-    "running statistics fail at 32": ({("batch", 32, "running"): 0.06}, {5}),
+    "group norm's error rises by half": ({("group", 2, "running"): 0.0525}, {1}),
+    "precise statistics mend all": ({("batch", 2, "precise"): 0.03}, {3, 4}),
+    "precise statistics are worse": ({("batch", 2, "precise"): 0.25}, {4}),
+    "running statistics fail at 32": ({("batch", 32, "running"): 0.045}, {5}),
 }
 
 
@@ -46,11 +47,21 @@ def test_each_relation_can_fail(change: str) -> None:
     assert {number for number, figure in enumerate(figures) if not figure.agrees} == failing
 
 
-def test_two_norms_are_trained_at_two_batch_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(small_batch.EPOCHS, "quick", 1)
-    bench = bench_for(Setting("quick", None, 6, None, lambda _: None), 1, "mlp", {"widths": (16,)})
-    bench.seeds = [0, 1, 2]
-    found = measure(bench)
+def test_every_norm_is_trained_at_both_batch_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Planted networks: the error tells norm, batch size and rate apart; statistics are recomputed of the same runs."""
+
+    def error(norm: str, size: int, rate: float, seed: float) -> float:
+        return 0.2 * (norm == "batch") + 1 / 8 / size + 0.01 * rate + 1e-4 * seed
+
+    bench = PlantedBench(lambda trial: 1 - error(trial.norm, trial.batch_size, trial.rate, trial.seed))
+    monkeypatch.setattr(
+        evaluations, "with_precise_statistics", lambda bench, program, trained: (1 - trained.test_accuracy) / 2
+    )
+    found = measure(bench)  # type: ignore[arg-type]
+    for (norm, size, statistics), values in found.items():
+        rate = small_batch.RATE * size / small_batch.USUAL
+        expected = np.array([error(norm, size, rate, seed) for seed in bench.seeds])
+        np.testing.assert_allclose(values, expected / 2 if statistics == "precise" else expected)
     assert found.keys() == PUBLISHED.keys()
-    assert all(values.shape == (3,) and np.all((values >= 0) & (values <= 1)) for values in found.values())
-    assert not np.array_equal(found["batch", 2, "running"], found["batch", 2, "precise"])
+    assert {trial.epochs for trial in bench.trials} == {small_batch.EPOCHS["quick"]}
+    assert {trial.samples for trial in bench.trials} == {96}  # whole batches at both sizes

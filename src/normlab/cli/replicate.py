@@ -80,7 +80,7 @@ def _run(one: Replication, budget: str, seeds: int | None, data_dir: Path | None
 def _show(one: Replication, figures: list[Checked]) -> None:
     from rich.table import Table
 
-    table = Table("figure", "expected", "measured", "tolerance", "", title=f"{one.id}: {one.title}")
+    table = Table("figure", "published", "measured", "counts as agreement", "", title=f"{one.id}: {one.title}")
     for row in figures:
         word = "agrees" if row.agrees else "DIFFERS"
         style = "" if row.agrees else "bold red"
@@ -88,4 +88,7 @@ def _show(one: Replication, figures: list[Checked]) -> None:
     console = new_console()
     console.print(table)
     agreeing = sum(row.agrees for row in figures)
+    for row in figures:
+        if not row.agrees and row.known:
+            console.print(f"Not reproduced: {row.what}. What is known: {row.known}.", soft_wrap=True)
     console.print(f"{one.id}: {agreeing} of {len(figures)} figures agree. Source: {one.source}.")

@@ -1,44 +1,55 @@
-"""A published relation between two arms, judged over paired seeds: the figures of a source that can't be had here."""
+"""A published relation between two arms, judged over paired seeds against a range that holds the published figure."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from normlab.errors import InputError
 from normlab.replicate.replication import Checked
-from normlab.stats.effect import Effect, paired_effect
+from normlab.stats.bootstrap import paired_bootstrap
+from normlab.stats.equivalence import tost_p_value
+from normlab.stats.multiplicity import holm
 from normlab.stats.sign_flip import smallest_p_value
-from normlab.stats.verdict import Judged, judge
 
-Kind = Literal["above", "below", "equal", "not above", "not below"]
 ALPHA = 0.05
 
 
 @dataclass(frozen=True)
 class Relation:
-    """Two arms' values of one quantity by seed, and how the first is said to stand to the second.
+    """Two arms' values of one quantity by seed, the published figure, and the range that counts as agreement.
 
     Attributes:
         what: The quantity and the two arms, as in "test accuracy at rate 0.3, batch - none".
         values: Of the first arm, (seeds,); natural logarithms where `is_ratio`.
         baseline: Of the second, (seeds,).
-        kind: `above`, `below`: a difference of that sign. `equal`: within the margin, on both sides. `not above`, `not
-            below`: by no more than the margin.
-        margin: Stated beforehand; not used by `above` and `below`.
+        published: The source's figure, in words; or what it says where it gives none.
+        low: Lower end of the range for the mean of values - baseline; a logarithm where `is_ratio`.
+        high: Upper end. Both are stated before the data are seen.
+        reason: Why the range is as wide as it is.
         is_ratio: Whether the ratio of the two is shown.
+        known: What is known of the cause, where the result is known not to be reproduced.
     """
 
     what: str
     values: np.ndarray
     baseline: np.ndarray
-    kind: Kind
-    margin: float = 0.0
+    published: str
+    low: float
+    high: float
+    reason: str
     is_ratio: bool = False
+    known: str = ""
+
+
+def relative(relation: Relation, scale: np.ndarray) -> Relation:
+    """Return the relation of values divided by the mean of `scale`: a difference of 0.5 is a rise by half."""
+    mean = max(float(np.mean(scale)), np.finfo(float).tiny)
+    return dataclasses.replace(relation, values=relation.values / mean, baseline=relation.baseline / mean)
 
 
 def check_seeds(seeds: int, num_relations: int) -> None:
@@ -54,50 +65,29 @@ def check_seeds(seeds: int, num_relations: int) -> None:
 
 
 def checked(relations: Sequence[Relation]) -> list[Checked]:
-    """Judge all relations as one family, each by a paired effect over the seeds.
+    """Judge all relations as one family.
 
-    `above` and `below` hold if the sign-flip test, corrected after Holm over the relations that need it, has p <= 0.05
-    and the whole 95 % interval lies on that side of zero. `equal` holds if both one-sided tests against the margin do,
-    corrected likewise; `not above` if the upper end of the interval lies below the margin, `not below` if the lower end
-    lies above minus the margin.
+    A relation agrees if the mean difference is shown to lie inside its range: both one-sided paired tests against the
+    ends of the range, corrected after Holm over the relations, have p <= 0.05, and the 95 % interval lies inside.
     """
-    strict = {index: _effect(one, 0.0) for index, one in enumerate(relations) if one.kind in ("above", "below")}
-    equal = {index: _effect(one, one.margin) for index, one in enumerate(relations) if one.kind == "equal"}
-    judged = {
-        index: verdict
-        for family in (strict, equal)
-        for index, verdict in zip(family, judge(list(family.values()), correction="holm", alpha=ALPHA), strict=True)
-    }
-    return [_checked(one, judged.get(index)) for index, one in enumerate(relations)]
+    tests = [tost_p_value(_differences(one) - (one.low + one.high) / 2, (one.high - one.low) / 2) for one in relations]
+    return [_checked(one, float(p)) for one, p in zip(relations, holm(tests), strict=True)]
 
 
-def _effect(relation: Relation, margin: float) -> Effect:
-    higher_is_better = relation.kind != "below"
-    return paired_effect(
-        relation.values, relation.baseline, margin=margin, higher_is_better=higher_is_better, alpha=ALPHA
-    )
+def _differences(relation: Relation) -> np.ndarray:
+    return np.asarray(relation.values, float) - np.asarray(relation.baseline, float)
 
 
-def _checked(relation: Relation, judged: Judged | None) -> Checked:
-    effect = judged.effect if judged else _effect(relation, relation.margin)
-    zero, margin = _shown(0.0, relation), _shown(relation.margin, relation)
-    if judged is not None and relation.kind == "equal":
-        agrees, p_value = judged.verdict == "equivalent", judged.p_equivalence_adjusted
-        expected, tolerance = f"{zero}, within {_shown(-relation.margin, relation)} ... {margin}", "p <= 0.05 (TOST)"
-    elif judged is not None:
-        agrees, p_value = judged.verdict == "better", judged.p_adjusted
-        expected, tolerance = f"{relation.kind} {zero}", "p <= 0.05, whole interval"
-    else:
-        p_value = None
-        is_upper = relation.kind == "not above"
-        agrees = effect.ci_high < relation.margin if is_upper else effect.ci_low > -relation.margin
-        bound = margin if is_upper else _shown(-relation.margin, relation)
-        expected, tolerance = f"{relation.kind} {bound}", "whole interval"
-    p_words = "" if p_value is None else f", p {p_value:.2g}"
-    ends = f"{_shown(effect.ci_low, relation)} to {_shown(effect.ci_high, relation)}"
-    arms = f"{_shown(effect.value, relation, False)} against {_shown(effect.baseline_value, relation, False)}"
-    measured = f"{_shown(effect.difference, relation)} ({ends}{p_words}, {effect.pairs} seeds): {arms}"
-    return Checked(relation.what, expected, measured, tolerance, bool(agrees))
+def _checked(relation: Relation, p_value: float) -> Checked:
+    differences = _differences(relation)
+    interval = paired_bootstrap(differences)
+    agrees = p_value <= ALPHA and relation.low <= interval.low and interval.high <= relation.high
+    ends = f"{_shown(interval.low, relation)} to {_shown(interval.high, relation)}"
+    means = [_shown(float(np.mean(own)), relation, False) for own in (relation.values, relation.baseline)]
+    mean = _shown(float(differences.mean()), relation)
+    measured = f"{mean} ({ends}, corrected p {p_value:.2g}, {differences.size} seeds): {means[0]} against {means[1]}"
+    tolerance = f"{_shown(relation.low, relation)} to {_shown(relation.high, relation)}: {relation.reason}"
+    return Checked(relation.what, relation.published, measured, tolerance, bool(agrees), relation.known)
 
 
 def _shown(value: float, relation: Relation, signed: bool = True) -> str:

@@ -19,10 +19,11 @@ class Checked:
 
     Attributes:
         what: Which quantity, with its unit.
-        expected: The figure as published or derived, or the relation that must hold ("below 1").
+        expected: The figure as published or derived, or what the source says of it.
         measured: What came out, with its spread where it has one.
         tolerance: What counts as agreement.
         agrees: Whether it does.
+        known: What is known of the cause, where it is known not to.
     """
 
     what: str
@@ -30,6 +31,7 @@ class Checked:
     measured: str
     tolerance: str
     agrees: bool
+    known: str = ""
 
 
 @dataclass(frozen=True)
