@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -61,6 +62,27 @@ def cause(error: Exception) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     told = [line for line in lines if not line.startswith("Exception encountered when calling")]
     return (told or lines or [type(error).__name__])[0].rstrip(".")
+
+
+@contextmanager
+def zeros_at_first() -> Iterator[None]:
+    """Begin every weight added inside this context at zero: copies get values anyway, and a draw costs a compilation.
+
+    Not for layers that keep their own initial values.
+    """
+    import keras
+
+    original = keras.layers.Layer.add_weight
+
+    def add_weight(self: Any, shape: Any = None, _initializer: Any = None, *more: Any, **options: Any) -> Any:
+        options.pop("initializer", None)
+        return original(self, shape, "zeros", *more, **options)
+
+    keras.layers.Layer.add_weight = add_weight
+    try:
+        yield
+    finally:
+        keras.layers.Layer.add_weight = original
 
 
 def arrays_of(layer: keras.layers.Layer) -> list[np.ndarray]:
