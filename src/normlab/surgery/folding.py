@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from normlab.surgery.affine import assign
+from normlab.surgery.comparison import Difference
 from normlab.surgery.copying import copy_layer, zeros_at_first
 from normlab.surgery.foldplan import Fold, plan_folds
 from normlab.surgery.graph import rebuild, require_graph
-from normlab.surgery.proof import Difference, prove, random_inputs, require_inputs
+from normlab.surgery.inputs import random_inputs, require_inputs
+from normlab.surgery.proof import prove
 from normlab.surgery.table import render, table
 
 if TYPE_CHECKING:
