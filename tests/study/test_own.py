@@ -168,6 +168,31 @@ def test_notes_say_what_surgery_did() -> None:
     }
 
 
+def _frozen_base() -> keras.Model:
+    base = keras.Sequential([keras.Input((4,)), L.Dense(4, name="deep"), L.BatchNormalization(name="norm"), L.ReLU()])
+    base.trainable = False
+    inputs = keras.Input((4,))
+    return keras.Model(inputs, L.Dense(2, name="head")(base(inputs, training=False)))
+
+
+def test_a_norm_in_a_frozen_model_trains_and_is_said_to() -> None:
+    plans = _plans(_frozen_base)
+    trained = {
+        arm: {"/".join(v.path.split("/")[-2:]) for v in plan.model.trainable_variables} for arm, plan in plans.items()
+    }
+    head = {"head/kernel", "head/bias"}
+    assert trained == {"none": head, "batch": head | {"norm/gamma", "norm/beta"}, "weight": head | {"deep/gain"}}
+    assert any("was frozen; trains, as its values are new" in note for note in plans["batch"].notes)
+    assert any("its gain trains, though deep is frozen" in note for note in plans["weight"].notes)
+    layers = {layer.name: layer for layer in plans["batch"].model._flatten_layers()}
+    norm = layers["norm"]
+    layers["deep"].kernel.assign(np.eye(4))  # zeros so far: values are drawn per run
+    x = np.random.default_rng(0).normal(3, 1, (9, 4)).astype(np.float32)
+    before = array_of(norm.moving_mean)
+    plans["batch"].model(x, training=True)
+    assert not np.array_equal(before, array_of(norm.moving_mean))
+
+
 def _with_norm(norm: Norm) -> keras.Model:
     return keras.Sequential([keras.Input((4,)), norm.wrap(L.Dense(3)), norm(), L.ReLU(), L.Dense(2)])
 

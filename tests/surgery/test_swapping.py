@@ -142,6 +142,46 @@ def test_a_norm_in_the_place_of_a_frozen_one_trains_and_the_table_says_so() -> N
     assert str(swapped).count("was frozen; trains") == 1
 
 
+def _regularized(**more: object) -> keras.Model:
+    norm = L.BatchNormalization(
+        gamma_regularizer=keras.regularizers.L2(0.5),
+        beta_constraint="non_neg",
+        gamma_initializer=keras.initializers.Constant(0.25),
+        name="norm",
+        **more,
+    )
+    return keras.Sequential([keras.Input((3,)), Dense(4), norm, L.ReLU(), Dense(2, name="head")])
+
+
+@pytest.mark.parametrize("norm", ["none", "layer", "weight"])
+def test_lost_regularizers_constraints_and_initializers_are_named(norm: str) -> None:
+    note = swap(_regularized(activity_regularizer=keras.regularizers.L1(0.5)), norm).changes[0].note
+    assert sorted(note.split("; ")) == [
+        "loses activity_regularizer L1(l1=0.5)",
+        "loses beta_constraint NonNeg()",
+        "loses gamma_initializer Constant(value=0.25)",
+        "loses gamma_regularizer L2(l2=0.5)",
+    ]
+    assert "loses" not in str(swap(sequential(), norm))
+
+
+def test_what_the_same_norm_loses_is_named() -> None:
+    note = swap(_regularized(activity_regularizer="l1"), "batch").changes[0].note
+    for setting in ("gamma_regularizer L2(l2=0.5)", "beta_constraint NonNeg()", "activity_regularizer L1("):
+        assert setting in note
+    assert "gamma_initializer Constant(value=0.25) is Ones() now" in note
+
+
+def test_an_activity_regularizer_stays_behind_its_activation() -> None:
+    dense = Dense(4, activation=L.ELU(name="elu"), activity_regularizer="l2", name="dense")
+    model = trained(keras.Sequential([keras.Input((3,)), dense, Dense(2)]))
+    swapped = swap(model, _norm(keras.layers.BatchNormalization, epsilon=0.0)).model
+    inputs = np.random.default_rng(0).normal(size=(6, 3)).astype("float32")
+    model(inputs), swapped(inputs)
+    np.testing.assert_allclose(float(sum(swapped.losses)), float(sum(model.losses)), rtol=1e-5)
+    assert float(sum(model.losses)) > 0
+
+
 def test_a_missing_bias_is_noted_where_the_new_norm_does_not_stand_in_for_it() -> None:
     model = residual()
     note = "stem before it has no bias"

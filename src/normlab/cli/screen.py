@@ -97,19 +97,25 @@ def warnings_in_a_line() -> Iterator[None]:
         yield
 
 
-def named_values(texts: list[str]) -> dict[str, Any]:
-    """Read NAME=VALUE; a value is what TOML makes of it, whole numbers between commas are a list, the rest is text."""
+def named_values(texts: list[str], example: str = "--network depth=14") -> dict[str, Any]:
+    """Read NAME=VALUE; a value is what TOML makes of it, whole numbers between commas are a list, the rest is text.
+
+    Args:
+        texts: What the user gave.
+        example: The option with a good value, for the message.
+    """
+    rule = f"{example.partition(' ')[0]} must be NAME=VALUE"
     values: dict[str, Any] = {}
     for text in texts:
         name, equals, value = text.partition("=")
         if not (equals and name.strip() and value.strip()):
-            raise InputError("--network must be NAME=VALUE", repr(text), "give such as --network depth=14")
+            raise InputError(rule, repr(text), f"give such as {example}")
         try:
             values[name.strip()] = tomllib.loads(f"value = {value}")["value"]
         except tomllib.TOMLDecodeError:
             values[name.strip()] = _numbers_or_text(value)
         except (ValueError, RecursionError) as error:
-            raise InputError("--network must be NAME=VALUE", f"{text!r} ({error})", "give a shorter value") from None
+            raise InputError(rule, f"{text!r} ({error})", "give a shorter value") from None
     return values
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from normlab.cli.console import new_console
+from normlab.cli.screen import named_values
 from normlab.errors import require_known
 
 ModelFile = Annotated[Path, typer.Argument(help="A .keras file; opened in safe mode, in which no code of it runs.")]
@@ -23,18 +24,32 @@ def swap(
         ),
     ],
     out: NewModelFile,
+    options: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="An option of the norm, such as groups=8; may be repeated."),
+    ] = None,
+    per_layer: Annotated[
+        bool,
+        typer.Option(
+            "--per-layer",
+            help="Give each place the largest number of groups, up to the one set, that divides its channels.",
+        ),
+    ] = False,
 ) -> None:
-    """Replace every norm of a model, or insert norms where it has none; all other weights are kept."""
+    """Replace every norm of a model, or insert norms where it has none; all other weights are kept.
+
+    New norms train, even in the place of frozen ones and inside frozen models; the table says so.
+    """
     from normlab.norms import NORMS, named_norm
     from normlab.surgery.files import open_model, require_files, save_model
 
     if ".py:" not in norm and not norm.endswith(".py"):
         require_known("norm", norm, NORMS)
     require_files(model, out)
-    chosen = named_norm(norm)
+    chosen = named_norm(norm).with_options(**named_values(options or [], "--set groups=8"))
     from normlab.surgery import swap as swap_norms
 
-    swapped = swap_norms(open_model(model), chosen)
+    swapped = swap_norms(open_model(model), chosen, per_layer=per_layer)
     save_model(swapped.model, out)
     console = new_console()
     console.print(swapped.table())
@@ -44,7 +59,10 @@ def swap(
 def fold(
     model: ModelFile,
     out: NewModelFile,
-    data: Annotated[Path | None, typer.Option(help="A .npz file with inputs on which folding is proven too.")] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="A .npz file with inputs on which folding is proven; without it, on random input."),
+    ] = None,
 ) -> None:
     """Fold every foldable batch norm into the layer before or behind it, for evaluation, and prove it."""
     from normlab.surgery.files import open_inputs, open_model, require_files, save_model

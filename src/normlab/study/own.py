@@ -123,11 +123,12 @@ def _by_surgery(study: Study, base: Blueprint, given: set[int]) -> PlanBuilder:
 
     untrained = _untrained(base.model)
     kept = given if study.weights == "keep" else given & {id(v) for layer in untrained for v in layer.variables}
-    names = [layer.name for layer in untrained if any(id(v) in kept for v in layer.weights)]
 
     def build(arm: Arm) -> Blueprint:
         swap_plan = plan_swap(base.model, arm.build_norm())
         notes = _changes(swap_plan.rows)
+        gone = {id(row.old) for row in swap_plan.rows}
+        names = [x.name for x in untrained if id(x) not in gone and any(id(v) in kept for v in x.weights)]
         if names and study.weights == "redraw":
             notes.append(f"nothing trains in {', '.join(names)}: the values they came with are kept")
         return derived(swap_plan.build, kept, tuple(notes))
@@ -136,9 +137,14 @@ def _by_surgery(study: Study, base: Blueprint, given: set[int]) -> PlanBuilder:
 
 
 def _untrained(model: keras.Model) -> list[keras.layers.Layer]:
-    """Return the layers that have variables, of which none is trained: frozen ones, and such as Normalization."""
-    layers = [layer for layer in model._flatten_layers(include_self=False) if layer.weights]
-    return [layer for layer in layers if not any(variable.trainable for variable in layer.variables)]
+    """Return the layers that have variables, of which none is trained: frozen ones, and such as Normalization.
+
+    Models within the model are not among them, their layers are.
+    """
+    from normlab.surgery.graph import leaves
+
+    layers = {id(layer): layer for _, layer, _, _ in leaves(model) if getattr(layer, "weights", ())}.values()
+    return [x for x in layers if not (model.trainable and any(variable.trainable for variable in x.variables))]
 
 
 def _changes(rows: Sequence[Row]) -> list[str]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from normlab.surgery.folded import Folded
-from normlab.surgery.folding import fold
+from normlab.surgery.folding import Folded, fold
 from normlab.surgery.swapped import Swapped
 from normlab.surgery.swapping import swap
 

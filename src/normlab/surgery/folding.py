@@ -2,17 +2,60 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from normlab.surgery.affine import assign
-from normlab.surgery.copying import HALF_PRECISION, copy_layer
-from normlab.surgery.folded import Difference, Folded
-from normlab.surgery.foldplan import FoldPlan, plan_folds
-from normlab.surgery.graph import Rebuilt, rebuild, require_graph
-from normlab.surgery.proof import prove, random_inputs, require_inputs
+from normlab.surgery.comparison import Difference
+from normlab.surgery.copying import copy_layer, zeros_at_first
+from normlab.surgery.foldplan import Fold, plan_folds
+from normlab.surgery.graph import rebuild, require_graph
+from normlab.surgery.inputs import random_inputs, require_inputs
+from normlab.surgery.proof import prove
+from normlab.surgery.table import render, table
 
 if TYPE_CHECKING:
     import keras
+    from rich.table import Table
+
+
+@dataclass(frozen=True)
+class Folded:
+    """A model for evaluation with batch norms folded away, not compiled; printed, it shows the tables."""
+
+    model: keras.Model = field(repr=False)
+    folds: tuple[Fold, ...]
+    differences: tuple[Difference, ...]
+
+    @property
+    def num_folded(self) -> int:
+        """How many norms were folded."""
+        return sum(1 for row in self.folds if row.into)
+
+    def table(self) -> Table:
+        """Return what became of every norm as a table for a rich console."""
+        rows = [
+            (row.norm, f"folded into {row.into}" if row.into else "stays", str(row.parameters), row.reason)
+            for row in self.folds
+        ]
+        return table(("norm", "outcome", ">parameters", "reason"), rows)
+
+    def proof(self) -> Table:
+        """Return the measured differences as a table for a rich console."""
+        headers = ("input", ">samples", ">max difference", ">relative", ">error before", ">error after", "where")
+        rows = [
+            (
+                *(row.inputs, str(row.samples), f"{row.largest:.1e}", f"{row.relative:.1e}"),
+                *("-" if error is None else f"{error:.1e}" for error in (row.own_error, row.folded_error)),
+                row.where,
+            )
+            for row in self.differences
+        ]
+        return table(headers, rows)
+
+    def __str__(self) -> str:
+        """Return both tables as text."""
+        return f"{render(self.table()) if self.folds else 'no norm to fold'}\n\n{render(self.proof())}"
 
 
 def fold(model: keras.Model, data: Any = None, seed: int = 0) -> Folded:
@@ -22,46 +65,33 @@ def fold(model: keras.Model, data: Any = None, seed: int = 0) -> Folded:
     y = W x + b gives W' = scale W, b' = scale b + shift; a norm before it W' = W scale, b' = b + W shift, which is
     exact where the layer pads nothing. A norm that cannot be folded stays, with the reason in the table.
 
-    The copy is proven: old and new run in evaluation mode, on random input and on `data`, and are compared at the
-    outputs and at every folded place. A model in half precision is compared in float32.
+    The copy is proven: old and new run in evaluation mode, on `data` or else on random input, and are compared at the
+    outputs and at every folded place, with a float64 twin of the old model as the reference (see
+    `normlab.surgery.proof`). A model in half precision is compared in float32.
 
     Args:
         model: A Functional or Sequential model, with branches, shared layers and nested models if need be. Unchanged.
-        data: Real inputs for the proof: an array, or arrays in the structure of the model's inputs.
+        data: Inputs for the proof: an array, or arrays in the structure of the model's inputs. Random if None.
         seed: Draws the random input.
 
     Raises:
-        InputError: If the model is subclassed or unbuilt, `data` does not fit it, or a tensor differs by more than
-            1e-4 of its largest value.
+        InputError: If the model is subclassed or unbuilt, `data` does not fit it, the model raises an error on the
+            input or accepts no random one, a formula is off in float64, or a tensor differs by more than 1e-4 of its
+            largest value and is more than four times as far from float64 as that of the old model.
     """
     import keras
 
     require_graph(model)
     arrays = None if data is None else require_inputs(model, data)
     plan = plan_folds(model)
-    copies = {layer: copy_layer(layer, changed={"use_bias": True}) for layer in plan.weights}
-    changes: dict[int, list[keras.layers.Layer]] = {id(layer): [copy] for layer, copy in copies.items()}
-    for norm, is_output in plan.removed:  # where a norm is an output, an identity keeps the output's name
-        changes[id(norm)] = [keras.layers.Identity(name=norm.name)] if is_output else []
-    rebuilt = rebuild(model, changes)
-    for layer, weights in plan.weights.items():
-        assign(copies[layer], layer, weights)
-    return Folded(rebuilt.model, tuple(plan.folds), tuple(_proofs(model, rebuilt, plan, arrays, seed)))
-
-
-def _proofs(model: keras.Model, rebuilt: Rebuilt, plan: FoldPlan, arrays: Any, seed: int) -> list[Difference]:
-    """Compare the model, and each nested model in which a norm was folded."""
-    is_half = any(getattr(layer, "compute_dtype", "") in HALF_PRECISION for layer in model._flatten_layers())
-    proofs = []
-    pairs_of_model = next((pairs for path, _, pairs in plan.pairs if not path), {})
-    nested = [(path, inner, pairs) for path, inner, pairs in plan.pairs if path]
-    for path, inner, pairs in [("", model, pairs_of_model), *nested]:
-        old, new = inner, rebuilt.layers[id(inner)][0] if path else rebuilt.model
-        if is_half:
-            old, new = rebuild(old, {}, "float32").model, rebuild(new, {}, "float32").model
-        name = f"random, into {path}" if path else "random"
-        named = [(norm, layer) for layer, norm in pairs.items()]
-        proofs.append(prove(old, new, named, random_inputs(inner, seed), name))
-        if arrays is not None and not path:
-            proofs.append(prove(old, new, named, arrays, "data"))
-    return proofs
+    with zeros_at_first():
+        copies = {layer: copy_layer(layer, changed={"use_bias": True}) for layer in plan.weights}
+        changes: dict[int, list[keras.layers.Layer]] = {id(layer): [copy] for layer, copy in copies.items()}
+        for norm, is_output in plan.removed:  # where a norm is an output, an identity keeps the output's name
+            changes[id(norm)] = [keras.layers.Identity(name=norm.name)] if is_output else []
+        rebuilt = rebuild(model, changes)
+        for layer, weights in plan.weights.items():
+            assign(copies[layer], layer, weights)
+        given, name = (random_inputs(model, seed), "random") if arrays is None else (arrays, "data")
+        differences = prove(model, rebuilt, plan, given, name)
+    return Folded(rebuilt.model, tuple(plan.folds), tuple(differences))

@@ -9,12 +9,45 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from normlab.surgery.affine import Rule, Weights, affine_of, rule_after, rule_before, weights_of
-from normlab.surgery.folded import Fold
 from normlab.surgery.graph import Call, calls
 from normlab.surgery.kinds import has_fused_activation, is_activation, is_graph, norm_classes, norms_inside
 
 if TYPE_CHECKING:
     import keras
+
+
+@dataclass(frozen=True)
+class Fold:
+    """What became of one norm.
+
+    Attributes:
+        norm: Path of the norm: names, "/" between nested models.
+        into: Path of the layer that took it in; "" where it stays.
+        reason: Why it stays; "" where it was folded.
+        parameters: Numbers that the norm kept, moving statistics among them.
+    """
+
+    norm: str
+    into: str
+    reason: str
+    parameters: int
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where norms were folded: the calls between `start` and `end` are now one layer.
+
+    Attributes:
+        layer: The old layer that took them in.
+        start: What goes into the first of these calls.
+        end: What comes out of the last.
+        norm: Name of the layer whose output `end` is.
+    """
+
+    layer: keras.layers.Layer
+    start: keras.KerasTensor
+    end: keras.KerasTensor
+    norm: str
 
 
 @dataclass
@@ -25,13 +58,13 @@ class FoldPlan:
         folds: What becomes of every norm.
         removed: The norms that go, each with whether it is an output of its graph.
         weights: The layers that change, each with its folded weights.
-        pairs: By graph, as (path, model): by name of a changed layer, the old layer whose output it gives now.
+        places: By graph, as (path, model): by `id` of a changed layer, its place.
     """
 
     folds: list[Fold] = field(default_factory=list)
     removed: list[tuple[keras.layers.Layer, bool]] = field(default_factory=list)
     weights: dict[keras.layers.Layer, Weights] = field(default_factory=dict)
-    pairs: list[tuple[str, keras.Model, dict[str, str]]] = field(default_factory=list)
+    places: list[tuple[str, keras.Model, dict[int, Place]]] = field(default_factory=list)
 
 
 def plan_folds(model: keras.Model) -> FoldPlan:
@@ -110,7 +143,7 @@ def _count_uses(
 
 
 def _plan_graph(model: keras.Model, prefix: str, context: _Context, done: set[int]) -> None:
-    graph, pairs = _Graph(model), dict[str, str]()
+    graph, places = _Graph(model), dict[int, Place]()
     forced = id(model) in context.always_training
     for call in graph.calls:
         layer: Any = call.layer
@@ -121,17 +154,17 @@ def _plan_graph(model: keras.Model, prefix: str, context: _Context, done: set[in
         if is_graph(layer):
             _plan_graph(layer, f"{path}/", context, done)
         elif isinstance(layer, context.kinds):
-            into, reason = _decide(call, graph, context, pairs, forced)
+            into, reason = _decide(call, graph, context, places, forced)
             context.plan.folds.append(Fold(path, into and f"{prefix}{into}", reason, call.layer.count_params()))
         else:
             for inner in norms_inside(layer, context.kinds):
                 reason = f"inside {path} of class {type(layer).__name__}"
                 context.plan.folds.append(Fold(f"{path}/{inner.name}", "", reason, inner.count_params()))
-    if pairs:
-        context.plan.pairs.append((prefix.removesuffix("/"), model, pairs))
+    if places:
+        context.plan.places.append((prefix.removesuffix("/"), model, places))
 
 
-def _decide(call: Call, graph: _Graph, context: _Context, pairs: dict[str, str], forced: bool) -> tuple[str, str]:
+def _decide(call: Call, graph: _Graph, context: _Context, places: dict[int, Place], forced: bool) -> tuple[str, str]:
     """Fold a norm if possible; return the name of the layer that took it, and why none did."""
     import keras
 
@@ -145,15 +178,16 @@ def _decide(call: Call, graph: _Graph, context: _Context, pairs: dict[str, str],
     reasons = []
     for attempt in (_fold_backward, _fold_forward):
         try:
-            return attempt(call, graph, context.plan, context.uses, pairs), ""
+            return attempt(call, graph, context.plan, context.uses, places), ""
         except _RefusalError as refusal:
             reasons.append(str(refusal))
     return "", "; ".join(reasons)
 
 
-def _fold_backward(call: Call, graph: _Graph, plan: FoldPlan, uses: Counter[int], pairs: dict[str, str]) -> str:
+def _fold_backward(call: Call, graph: _Graph, plan: FoldPlan, uses: Counter[int], places: dict[int, Place]) -> str:
     """Fold a norm into the linear layer whose output it alone normalizes; return its name, or refuse."""
-    norm, layer = call.layer, graph.only_maker(call.inputs[0]).layer
+    norm, maker = call.layer, graph.only_maker(call.inputs[0])
+    layer: Any = maker.layer
     rule = _require_plain(layer, rule_after(layer), "before", uses)
     if has_fused_activation(layer):
         raise _RefusalError(f"{layer.name} before it ends in an activation")
@@ -161,13 +195,15 @@ def _fold_backward(call: Call, graph: _Graph, plan: FoldPlan, uses: Counter[int]
     plan.weights[layer] = rule(plan.weights.get(layer) or weights_of(layer), affine_of(norm))
     plan.removed.append((norm, id(call.outputs[0]) in graph.ends))
     graph.gone[id(call.outputs[0])] = call.inputs[0]
-    pairs[layer.name] = norm.name
+    start = places[id(layer)].start if id(layer) in places else maker.inputs[0]
+    places[id(layer)] = Place(layer, start, call.outputs[0], norm.name)
     return layer.name
 
 
-def _fold_forward(call: Call, graph: _Graph, plan: FoldPlan, uses: Counter[int], pairs: dict[str, str]) -> str:
+def _fold_forward(call: Call, graph: _Graph, plan: FoldPlan, uses: Counter[int], places: dict[int, Place]) -> str:
     """Fold a norm into the linear layer that alone takes its output and pads nothing; return its name, or refuse."""
-    norm, layer = call.layer, graph.only_user(call.outputs[0]).layer
+    norm, user = call.layer, graph.only_user(call.outputs[0])
+    layer: Any = user.layer
     rule = _require_plain(layer, rule_before(layer), "behind", uses)
     _require_same_axis(call, layer, "behind")
     if getattr(layer, "groups", 1) > 1:
@@ -178,7 +214,7 @@ def _fold_forward(call: Call, graph: _Graph, plan: FoldPlan, uses: Counter[int],
         raise _RefusalError(f"{layer.name} behind it pads with zeros, which the norm does not shift")
     plan.weights[layer] = rule(plan.weights.get(layer) or weights_of(layer), affine)
     plan.removed.append((norm, False))
-    pairs.setdefault(layer.name, layer.name)
+    places[id(layer)] = Place(layer, call.inputs[0], user.outputs[0], layer.name)
     return layer.name
 
 

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 from normlab.errors import InputError
 from normlab.surgery.activations import replaced_activations
 from normlab.surgery.copying import copy_layer
-from normlab.surgery.fits import require_fit
+from normlab.surgery.fits import fitting_norms
 from normlab.surgery.graph import calls
 from normlab.surgery.kinds import has_fused_activation, is_graph, is_rectifying
 from normlab.surgery.places import places
+from normlab.surgery.sites import modes
 from normlab.surgery.swapplan import Row, SwapPlan
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class _Place:
     activation_name: str
 
 
-def plan_insertion(model: keras.Model, norm: Norm) -> SwapPlan:
+def plan_insertion(model: keras.Model, norm: Norm, per_layer: bool = False) -> SwapPlan:
     """Return the plan that puts a norm after every layer that `places` names; all weights are kept.
 
     A fused activation is split off: Dense(activation="relu") becomes linear Dense, norm, Activation("relu").
@@ -54,12 +55,16 @@ def plan_insertion(model: keras.Model, norm: Norm) -> SwapPlan:
     for place in found:
         if getattr(place.layer, "data_format", "channels_last") != "channels_last":
             raise InputError("norms are inserted over channels that come last", place.path, "use channels_last")
-        for shape in place.shapes:
-            require_fit(norm, place.path, shape)
-        chain = _chain(place, norm)
+    fitting = fitting_norms(norm, [(place.path, place.shapes) for place in found], per_layer)
+    settings = modes(model)
+    for place, (own, adapted) in zip(found, fitting, strict=True):
+        chain = _chain(place, own)
         chains[id(place.layer)] = chain
         heirs.append((place.layer, [chain[0], *chain[2:]]))  # the last: an activation with weights, such as PReLU
-        rows.append(Row(place.path, None, chain[1], _note(place, norm, dropped.get(id(place.layer), []))))
+        notes = [adapted] if adapted else []
+        notes += _notes(place, norm, dropped.get(id(place.layer), []))
+        notes += settings.notes(place.layer, chain[1], is_added=True)
+        rows.append(Row(place.path, None, chain[1], "; ".join(notes)))
     return SwapPlan(model, chains, heirs, rows)
 
 
@@ -97,18 +102,19 @@ def _chain(place: _Place, norm: Norm) -> list[keras.layers.Layer]:
     linear = copy_layer(layer, changed={"activation": "linear", "activity_regularizer": None})
     if _replaces_fused(norm, layer):
         return [linear, new]
-    if isinstance(layer.activation, keras.layers.Layer):
-        return [linear, new, copy_layer(layer.activation)]
+    own = [copy_layer(layer.activation)] if isinstance(layer.activation, keras.layers.Layer) else []
+    if own and layer.activity_regularizer is None:
+        return [linear, new, *own]
     activation = keras.layers.Activation(
-        layer.activation,
+        "linear" if own else layer.activation,
         name=place.activation_name,
         dtype=layer.dtype_policy,
         activity_regularizer=layer.activity_regularizer,
     )
-    return [linear, new, activation]
+    return [linear, new, *own, activation]
 
 
-def _note(place: _Place, norm: Norm, dropped: Sequence[keras.Operation]) -> str:
+def _notes(place: _Place, norm: Norm, dropped: Sequence[keras.Operation]) -> list[str]:
     layer = place.layer
     needless = [activation.name for activation in dropped]
     if has_fused_activation(layer) and _replaces_fused(norm, layer):
@@ -116,7 +122,7 @@ def _note(place: _Place, norm: Norm, dropped: Sequence[keras.Operation]) -> str:
     notes = [f"replaces {', '.join(needless)}"] if needless else []
     if norm.cancels_bias and getattr(layer, "use_bias", False):
         notes.append(f"cancels the bias of {layer.name}")
-    return "; ".join(notes)
+    return notes
 
 
 def _replaces_fused(norm: Norm, layer: keras.layers.Layer) -> bool:

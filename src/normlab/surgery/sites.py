@@ -1,13 +1,14 @@
-"""The norms that stand in a model, and where."""
+"""The norms that stand in a model, and where; what is frozen there; what a norm takes along when it goes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from normlab.errors import InputError
-from normlab.surgery.graph import Call, calls
+from normlab.surgery.graph import Call, calls, leaves
 from normlab.surgery.kinds import is_graph, is_linear_map, norm_classes, norms_inside, norms_of_weights
 
 if TYPE_CHECKING:
@@ -25,11 +26,61 @@ class Site:
     is_output: bool
 
     @property
+    def losses(self) -> list[str]:
+        """What goes with the norm: each regularizer and constraint, and initializers other than zeros and ones."""
+        lost = {key: value for key, value in self.layer.get_config().items() if _is_particular(key, value)}
+        return [f"loses {key} {shown(value)}" for key, value in lost.items()]
+
+    @property
     def bias_note(self) -> str:
         """Says that the layer before has no bias, which a norm that subtracts a mean had made needless; often ""."""
         if self.before is None or not is_linear_map(self.before) or getattr(self.before, "use_bias", True):
             return ""
         return f"{self.before.name} before it has no bias"
+
+
+@dataclass(frozen=True)
+class Modes:
+    """Which layers are frozen, each by `id`, and which are called with `training=False`, by a model around them too."""
+
+    frozen: frozenset[int]
+    held: frozenset[int]
+
+    def notes(self, old: keras.layers.Layer, new: keras.layers.Layer, is_added: bool = False) -> list[str]:
+        """Say that a new norm trains where what it replaces, or is added to, does not."""
+        notes = []
+        if id(old) in self.frozen:
+            gain = "its gain trains" if isinstance(new, norms_of_weights()) else "trains"
+            notes.append(
+                f"{gain}, though {old.name} is frozen" if is_added else "was frozen; trains, as its values are new"
+            )
+        if id(old) in self.held and "training" in inspect.signature(new.call).parameters:
+            was = f"{old.name} is" if is_added else "was"
+            notes.append(f"{was} called with training=False; the norm follows the model's mode, as its values are new")
+        return notes
+
+
+def modes(model: keras.Model) -> Modes:
+    """Return what is frozen in a model, and what it calls with `training=False`."""
+    found = list(leaves(model))
+    frozen = {id(layer) for _, layer, _, _ in found if not (model.trainable and getattr(layer, "trainable", True))}
+    return Modes(frozenset(frozen), frozenset(id(layer) for _, layer, _, is_held in found if is_held))
+
+
+def shown(setting: object) -> object:
+    """Return a setting of a layer; an object of Keras by its class, with what it was set to."""
+    if not isinstance(setting, dict):
+        return setting
+    config = setting.get("config")
+    given = [f"{key}={value}" for key, value in config.items() if value is not None] if isinstance(config, dict) else []
+    return f"{setting.get('class_name', 'changed')}({', '.join(given)})"
+
+
+def _is_particular(key: str, value: Any) -> bool:
+    if key.endswith(("_regularizer", "_constraint")):
+        return value is not None
+    kind = value.get("class_name") if isinstance(value, Mapping) else value
+    return key.endswith("_initializer") and kind != ("Zeros" if key.startswith(("beta", "moving_mean")) else "Ones")
 
 
 def norm_sites(model: keras.Model) -> list[Site]:

@@ -2,30 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from normlab.errors import InputError
 from normlab.norms import NORMS, Norm, named_norm
 from normlab.surgery.activations import replaced_activations
-from normlab.surgery.fits import require_fit
+from normlab.surgery.fits import fitting_norms, require_adaptable
 from normlab.surgery.graph import require_graph
 from normlab.surgery.insertion import plan_insertion
-from normlab.surgery.sites import Site, norm_sites, removed, require_last_axis
+from normlab.surgery.sites import (
+    Modes,
+    Site,
+    modes,
+    norm_sites,
+    removed,
+    require_last_axis,
+    shown,
+)
 from normlab.surgery.swapped import Swapped
-from normlab.surgery.swapplan import Row, SwapPlan
+from normlab.surgery.swapplan import Row, SwapPlan, removal_row
 from normlab.surgery.wrapping import plan_wrapping
 
 if TYPE_CHECKING:
     import keras
 
+    from normlab.norms.options import Value
 
-def swap(model: keras.Model, norm: str | Norm) -> Swapped:
+
+def swap(
+    model: keras.Model, norm: str | Norm, options: Mapping[str, Value] | None = None, per_layer: bool = False
+) -> Swapped:
     """Return a copy of a model with every norm replaced by a new `norm`; all other weights are kept.
 
     The norm `none` removes the norms. Where the model has no norm, one is inserted after every Dense or Conv that an
     activation follows, the head left out; a fused activation becomes a layer of its own behind the norm. A new norm
-    starts at its own initial values; it takes over the name and the precision of the one it replaces.
+    starts at its own initial values; it takes over the name and the precision of the one it replaces. It trains, in the
+    mode of the model, even if what it replaces was frozen or called with `training=False`, at any depth; all else that
+    was frozen stays frozen.
 
     A norm of weights replaces nothing: the norms are removed, and every Dense or Conv before one of them is wrapped
     (without norms: every one after which a norm would be inserted). Its gain starts such that the layer's kernel stays
@@ -36,24 +50,32 @@ def swap(model: keras.Model, norm: str | Norm) -> Swapped:
     Args:
         model: A Functional or Sequential model, with branches, shared layers and nested models if need be. Unchanged.
         norm: A norm, its name in `normlab.norms.NORMS`, or FILE.py:NAME for one of the user's own.
+        options: Options of the norm that differ from its defaults, such as {"groups": 7}.
+        per_layer: Let a norm with groups have, at each place, the largest number of groups up to the one wanted that
+            divides the channels there (and that leaves a group more than one value).
 
     Raises:
-        InputError: If the model is subclassed or unbuilt, there is no place for a norm, or the norm cannot serve at a
-            place: groups that don't divide the channels, an output that would not depend on the input.
+        InputError: If the model is subclassed or unbuilt, there is no place for a norm, an option is unknown or out of
+            bounds, or the norm cannot serve at a place: groups that don't divide the channels, an output that would not
+            depend on the input.
     """
-    return plan_swap(model, norm).build()
+    return plan_swap(model, norm, options, per_layer).build()
 
 
-def plan_swap(model: keras.Model, norm: str | Norm) -> SwapPlan:
+def plan_swap(
+    model: keras.Model, norm: str | Norm, options: Mapping[str, Value] | None = None, per_layer: bool = False
+) -> SwapPlan:
     """Check a swap and return what it will do; arguments and errors as of `swap`."""
-    norm = _resolve(norm)
+    norm = _resolve(norm).with_options(**(options or {}))
+    if per_layer:
+        require_adaptable(norm)
     require_graph(model)
     sites = norm_sites(model)
     if norm.name == "none":
         return _removal(model, sites)
     if norm.wrapper is not None:
         return plan_wrapping(model, sites, norm)
-    return _replacement(model, sites, norm) if sites else plan_insertion(model, norm)
+    return _replacement(model, sites, norm, per_layer) if sites else plan_insertion(model, norm, per_layer)
 
 
 def _resolve(norm: str | Norm) -> Norm:
@@ -69,44 +91,34 @@ def _resolve(norm: str | Norm) -> Norm:
 
 
 def _removal(model: keras.Model, sites: Sequence[Site]) -> SwapPlan:
-    return SwapPlan(model, removed(sites), [], [Row(s.path, s.layer, None, s.bias_note) for s in sites])
+    return SwapPlan(model, removed(sites), [], [removal_row(site) for site in sites])
 
 
-def _replacement(model: keras.Model, sites: Sequence[Site], norm: Norm) -> SwapPlan:
-    chains: dict[int, list[keras.layers.Layer]] = {}
-    fitting = set()
+def _replacement(model: keras.Model, sites: Sequence[Site], norm: Norm, per_layer: bool) -> SwapPlan:
     for site in sites:
         require_last_axis(site)
-        for shape in site.shapes:
-            if shape not in fitting:
-                require_fit(norm, site.path, shape)
-                fitting.add(shape)
-        new = norm(name=site.layer.name)
+    fitting = fitting_norms(norm, [(site.path, site.shapes) for site in sites], per_layer)
+    found = modes(model)
+    dropped = replaced_activations(model, {id(s.layer) for s in sites}) if norm.replaces_activation else {}
+    chains: dict[int, list[keras.layers.Layer]] = {id(a): [] for behind in dropped.values() for a in behind}
+    rows = []
+    for site, (own, note) in zip(sites, fitting, strict=True):
+        new = own(name=site.layer.name)
         new.dtype_policy = site.layer.dtype_policy
         chains[id(site.layer)] = [new]
-    dropped = replaced_activations(model, {id(s.layer) for s in sites}) if norm.replaces_activation else {}
-    rows = []
-    for site in sites:
-        new = chains[id(site.layer)][0]
         needless = [activation.name for activation in dropped.get(id(site.layer), [])]
-        rows.append(Row(site.path, site.layer, new, _note(site, new, norm, needless)))
-    chains |= {id(activation): [] for activations in dropped.values() for activation in activations}
+        notes = [f"replaces {', '.join(needless)}"] if needless else []
+        rows.append(Row(site.path, site.layer, new, "; ".join([*notes, *_notes(site, new, norm, note, found)])))
     return SwapPlan(model, chains, [], rows)
 
 
-def _note(site: Site, new: keras.layers.Layer, norm: Norm, dropped: Sequence[str]) -> str:
-    notes = [f"replaces {', '.join(dropped)}"] if dropped else []
+def _notes(site: Site, new: keras.layers.Layer, norm: Norm, adapted: str, found: Modes) -> list[str]:
     if type(site.layer) is type(new):
         before, after = site.layer.get_config(), new.get_config()
-        changed = [key for key in after if before.get(key) != after[key] and key not in ("dtype", "trainable")]
-        notes += [f"{key} {_shown(before.get(key))} is {_shown(after[key])} now" for key in changed]
-    if not site.layer.trainable:
-        notes.append("was frozen; trains, as its values are new")
-    if site.bias_note and not norm.cancels_bias:
-        notes.append(site.bias_note)
-    return "; ".join(notes)
-
-
-def _shown(setting: object) -> object:
-    """Return a setting of a layer, an object of Keras by its class."""
-    return setting.get("class_name", "changed") if isinstance(setting, dict) else setting
+        names = [key for key in {**after, **before} if key not in ("dtype", "trainable")]
+        changed = [key for key in names if before.get(key) != after.get(key)]
+        notes = [f"{key} {shown(before.get(key))} is {shown(after.get(key))} now" for key in changed]
+    else:
+        notes = ([adapted] if adapted else []) + site.losses
+    notes += found.notes(site.layer, new)
+    return notes + ([site.bias_note] if site.bias_note and not norm.cancels_bias else [])

@@ -14,6 +14,8 @@ from normlab.surgery.swapped import Change, Swapped
 if TYPE_CHECKING:
     import keras
 
+    from normlab.surgery.sites import Site
+
 
 @dataclass(frozen=True)
 class Row:
@@ -23,6 +25,11 @@ class Row:
     old: keras.layers.Layer | None
     new: keras.layers.Layer | None
     note: str
+
+
+def removal_row(site: Site) -> Row:
+    """Return the row of a norm that goes and is not replaced."""
+    return Row(site.path, site.layer, None, "; ".join(filter(None, [*site.losses, site.bias_note])))
 
 
 @dataclass(frozen=True)
@@ -45,7 +52,7 @@ class SwapPlan:
 
     def build(self) -> Swapped:
         """Build the new model and give it the old weights."""
-        rebuilt = rebuild(self.model, self.chains)
+        rebuilt = rebuild(self.model, self.chains, [row.new for row in self.rows if row.new is not None])
         inherited = [
             (old, heir) for layer, heirs in self.heirs for old, heir in zip(layer.weights, _weights(heirs), strict=True)
         ]

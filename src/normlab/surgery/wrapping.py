@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from normlab.errors import InputError
 from normlab.surgery.copying import copy_layer
-from normlab.surgery.graph import calls
-from normlab.surgery.kinds import is_graph, norms_of_weights
+from normlab.surgery.graph import leaves
+from normlab.surgery.kinds import norms_of_weights
 from normlab.surgery.places import feeders, places
-from normlab.surgery.sites import Site, removed
-from normlab.surgery.swapplan import Row, SwapPlan
+from normlab.surgery.sites import Site, modes, removed
+from normlab.surgery.swapplan import Row, SwapPlan, removal_row
 
 if TYPE_CHECKING:
     import keras
@@ -33,10 +33,13 @@ def plan_wrapping(model: keras.Model, sites: Sequence[Site], norm: Norm) -> Swap
             f"{model.name} without such a layer",
             "choose another norm",
         )
-    paths = dict(_paths(model, ""))
+    paths = {id(layer): path for path, layer, _, _ in leaves(model)}
     chains = {id(layer): [_wrapped(layer, paths[id(layer)], norm)] for layer in chosen}
-    rows = [Row(site.path, site.layer, None, site.bias_note) for site in sites]
-    rows += [Row(paths[id(layer)], None, chains[id(layer)][0], "") for layer in chosen]
+    found = modes(model)
+    rows = [removal_row(site) for site in sites]
+    for layer in chosen:
+        new = chains[id(layer)][0]
+        rows.append(Row(paths[id(layer)], None, new, "; ".join(found.notes(layer, new, is_added=True))))
     return SwapPlan(model, {**removed(sites), **chains}, [(layer, chains[id(layer)]) for layer in chosen], rows)
 
 
@@ -49,12 +52,3 @@ def _wrapped(layer: keras.layers.Layer, path: str, norm: Norm) -> keras.layers.L
     if not isinstance(wrapper, norms_of_weights()):
         raise InputError("swap needs a norm of weights of the table", repr(norm.name), "choose another norm")
     return wrapper
-
-
-def _paths(model: keras.Model, prefix: str) -> Iterator[tuple[int, str]]:
-    for call in calls(model):
-        path = f"{prefix}{call.layer.name}"
-        if is_graph(call.layer):
-            yield from _paths(call.layer, f"{path}/")
-        else:
-            yield id(call.layer), path
