@@ -48,7 +48,7 @@ def run_and_show(
     from normlab.terminal import show_result
 
     with show_progress() as watch:
-        result = run_study(study, out=out, limits=limits, engine=engine, address=address, watch=watch)
+        result = run_study(study, out=out, limits=limits, engine=engine, address=address, watch=watch, note=_note)
     show_result(new_console(), result)
     return result
 
@@ -94,6 +94,10 @@ def warnings_in_a_line() -> Iterator[None]:
         warnings.simplefilter("always", EngineWarning)
         warnings.showwarning = show
         yield
+
+
+def _note(sentence: str) -> None:
+    complain(f"note: {sentence}")
 
 
 def complain(message: str) -> None:

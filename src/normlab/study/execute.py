@@ -18,9 +18,10 @@ from normlab.study.laboratory import PlanBuilder, build_plans
 from normlab.study.limits import Limits
 from normlab.study.local import LocalEngine
 from normlab.study.probing import require_measurable
-from normlab.study.progress import Interrupted, Progress, StoppedError, ignore_progress
+from normlab.study.progress import Interrupted, Progress, StoppedError, ignore_note, ignore_progress
 from normlab.study.provenance import code_sha256, machine, own_files, versions
 from normlab.study.stages import Stages, num_runs
+from normlab.study.statistics import arm_statistics, settling_notes
 from normlab.study.store import Store, identity_digest
 from normlab.version import __version__
 
@@ -37,6 +38,7 @@ def execute(
     limits: Limits | None = None,
     engine: EngineMaker = LocalEngine,
     watch: Callable[[Progress], None] = ignore_progress,
+    note: Callable[[str], None] = ignore_note,
 ) -> dict[str, Any]:
     """Run a study in its folder, or go on with it, and return its summary; a complete one is not run again.
 
@@ -48,6 +50,7 @@ def execute(
         limits: What it may use.
         engine: What trains.
         watch: Called after every epoch of every arm.
+        note: Called before anything is trained with what is worth knowing by then, a sentence at a time.
 
     Raises:
         InputError: If study, data, model or folder break a rule; before anything is trained. Also if the folder can't
@@ -76,6 +79,8 @@ def execute(
         finished = store.summary()
         if finished is not None:
             return finished
+        for sentence in settling_notes(arm_statistics(study, dataset, plans)):
+            note(sentence)
         limits, digest = limits or Limits(), identity_digest(identity)
         deadline = None if limits.seconds is None else started + limits.seconds
         try:
