@@ -12,7 +12,7 @@ USUAL_MOMENTA = (0.999, 0.99, 0.98, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5)
 
 
 def settling_momentum(momentum: float, num_moves: int) -> float | None:
-    """Return the largest usual momentum below this one at which so many moves settle the statistics, if there is one."""
+    """Return the largest usual momentum below this one at which so many moves settle statistics, if there is one."""
     settling = (m for m in USUAL_MOMENTA if m < momentum and m**num_moves <= LEFT_IF_SETTLED)
     return next(settling, None)
 

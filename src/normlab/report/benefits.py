@@ -17,7 +17,7 @@ from normlab.report.quantities import (
 )
 from normlab.report.rate_figure import grid_rows, rate_metric
 from normlab.report.records import deployed, shown_comparisons, shown_rows
-from normlab.report.running_statistics import recomputed_mean, with_settled
+from normlab.report.running_statistics import recomputed_mean, validation_remark, with_settled
 from normlab.report.words import evidence, outcome, sentence
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ def convergence(records: Records) -> list[str]:
             f"{arm} needs {value:.1f} epochs on average to reach {goal}; {baseline} needs {other:.1f} "
             f"({evidence(comparison)}: {outcome(comparison)}). {verdict}"
         )
+        found += [*validation_remark(summary, arm), *validation_remark(summary, baseline)]
         if arm in rows and baseline in rows:
             found += _seconds_to_target(rows[arm], rows[baseline], comparison)
     missed = [
@@ -119,8 +120,9 @@ def generalization(records: Records) -> list[str]:
             found.append(f"{arm} has no finite mean {metric} on all parts, so its gap is unknown.")
             continue
         gap = train - test if is_share else test - train
+        named = f"{arm}, with recomputed statistics" if is_second else arm
         found.append(
-            f"{arm}{', with recomputed statistics' if is_second else ''}: training {metric} {shown(metric, train)}, validation {shown(metric, validation)}, test "
+            f"{named}: training {metric} {shown(metric, train)}, validation {shown(metric, validation)}, test "
             f"{shown(metric, test)}; the gap from training to test is "
             f"{difference_scale(metric, [gap]).quantity(gap, signed=True)}."
         )

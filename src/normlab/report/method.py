@@ -23,10 +23,10 @@ WITH_LOOKS = (
 
 
 SECOND_EVALUATION = (
-    "Runs that are evaluated with running statistics are evaluated a second time, after the last epoch, with statistics "
-    "recomputed over the training part: one pass with the weights standing still, in batches of the size of training, "
-    "normalized by the batch, with nothing dropped and no noise. Verdicts are about the network as deployed, with its "
-    "running statistics; whether it generalizes is judged on the recomputed ones."
+    "Runs that are evaluated with running statistics are evaluated a second time, after the last epoch, with "
+    "statistics recomputed over the training part: one pass with the weights standing still, in batches of the size of "
+    "training, normalized by the batch, with nothing dropped and no noise. Verdicts are about the network as deployed, "
+    "with its running statistics; whether it generalizes is judged on the recomputed ones."
 )
 
 

@@ -47,6 +47,14 @@ def unsettled_notes(summary: Row) -> list[str]:
     ]
 
 
+def validation_remark(summary: Row, arm: str) -> list[str]:
+    """Return a sentence on scores taken during training, where the arm's running statistics do not settle."""
+    entry = _entries(summary).get(arm)
+    if entry is None or _has_settled(entry):
+        return []
+    return [f"{arm} is validated with running statistics that have not settled, which delays it in this count."]
+
+
 def statistics_topic(summary: Row) -> list[str]:
     """Return, per arm with running statistics, what they cost and how it compares with recomputed ones."""
     found = []
@@ -143,9 +151,7 @@ def _cost(entry: Row) -> str:
 def _state(entry: Row) -> str:
     steps = f"after {counted(entry['steps'], 'step')} at momentum {entry['momentum']:g}"
     if _has_settled(entry):
-        return (
-            f"{steps}, next to nothing of the initial statistics is left, but they are not those of the training part"
-        )
+        return f"{steps}, the running statistics still differ from those of the training part"
     return f"{steps}, {100 * entry['share_of_initial_left']:.0f} % of the initial statistics remain"
 
 

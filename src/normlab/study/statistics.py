@@ -105,14 +105,14 @@ def settling_notes(statistics: Mapping[str, ArmStatistics]) -> list[str]:
     if all(one.has_settled for one in statistics.values()):
         return []
     arms = [
-        f"{arm} ({one.steps} steps at momentum {one.momentum:g} leave {one.share_of_initial_left:.0%} of the initial ones)"
+        f"{one.steps} steps at momentum {one.momentum:g} leave {100 * one.share_of_initial_left:.0f} % of the initial "
+        f"running statistics in the arm {arm}"
         for arm, one in statistics.items()
         if not one.has_settled
     ]
     return [
-        f"running statistics will not have settled after the training of {', '.join(arms)}: validation and test scores "
-        "will show that lag too; a second evaluation, with statistics recomputed over the training part, will tell it "
-        "apart."
+        f"{'; '.join(arms)}. Scores will show that lag as well as what was learned; a second evaluation, with "
+        "statistics recomputed over the training part, will tell the two apart."
     ]
 
 
