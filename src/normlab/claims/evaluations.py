@@ -27,7 +27,7 @@ def with_precise_statistics(bench: Bench, program: Population, trained: Trained)
 
 
 def with_batch_statistics(bench: Bench, program: Population, trained: Trained) -> np.ndarray:
-    """Return the test error, (runs,), where every test batch is normalized by its own moments.
+    """Return the test error, (runs,), where every test batch is normalized by its own moments, and nothing is dropped.
 
     The test samples stand in random order in batches of the size of training; the last batch is filled from the
     beginning, and what fills it does not count.
@@ -36,6 +36,7 @@ def with_batch_statistics(bench: Bench, program: Population, trained: Trained) -
     import jax.numpy as jnp
 
     from normlab import seeding
+    from normlab.norms.running import measuring
     from normlab.train.loop import scaled
 
     trainer = program.trainer
@@ -48,9 +49,10 @@ def with_batch_statistics(bench: Bench, program: Population, trained: Trained) -
     def test(trainable: list[Any], non_trainable: list[Any], inputs: jax.Array, targets: jax.Array) -> Any:
         def one(batch: tuple[jax.Array, jax.Array]) -> Any:
             chosen, counted = batch
-            outputs, _ = trainer.model.stateless_call(
-                trainable, non_trainable, scaled(inputs[chosen], trainer.divisor), training=True
-            )
+            with measuring(trainer.model):
+                outputs, _ = trainer.model.stateless_call(
+                    trainable, non_trainable, scaled(inputs[chosen], trainer.divisor), training=True
+                )
             losses, hits = trainer.objective.per_sample(outputs, targets[chosen])
             return (losses * counted).sum(), (hits * counted).sum()
 

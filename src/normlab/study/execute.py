@@ -21,7 +21,7 @@ from normlab.study.probing import require_measurable
 from normlab.study.progress import Interrupted, Progress, StoppedError, ignore_note, ignore_progress
 from normlab.study.provenance import code_sha256, machine, own_files, versions
 from normlab.study.stages import Stages, num_runs
-from normlab.study.statistics import arm_statistics, settling_notes
+from normlab.study.statistics import settling_notes
 from normlab.study.store import Store, identity_digest
 from normlab.version import __version__
 
@@ -79,13 +79,13 @@ def execute(
         finished = store.summary()
         if finished is not None:
             return finished
-        for sentence in settling_notes(arm_statistics(study, dataset, plans)):
-            note(sentence)
         limits, digest = limits or Limits(), identity_digest(identity)
         deadline = None if limits.seconds is None else started + limits.seconds
         try:
             with asking_to_stop() as is_asked:
                 stages = Stages(study, dataset, plans, store, limits, deadline, engine, watch, digest, is_asked)
+                for sentence in settling_notes(stages.laboratory.statistics):
+                    note(sentence)
                 summary, tables = stages.train()
         except (KeyboardInterrupt, OutOfTimeError) as end:
             counts = (_write_complete(store), num_runs(study), study.seeds == "auto")
