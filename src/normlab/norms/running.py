@@ -92,7 +92,7 @@ def measuring(model: keras.Model) -> Iterator[Counter[int]]:
     norms = {id(found.layer) for found in running_statistics(model)}
 
     def counted(layer: keras.layers.Layer) -> Callable[..., Any]:
-        normalize = getattr(layer, "normalized", layer.call)
+        normalize = getattr(layer, "without_noise", layer.call)
 
         def call(*args: Any, **kwargs: Any) -> Any:
             calls[id(layer)] += bool(kwargs.get("training"))
@@ -108,7 +108,7 @@ def measuring(model: keras.Model) -> Iterator[Counter[int]]:
 
         return call
 
-    replaced: list[keras.layers.Layer] = []
+    replaced: list[tuple[keras.layers.Layer, Any]] = []
     try:
         for layer in model._flatten_layers():
             if id(layer) in norms:
@@ -117,12 +117,14 @@ def measuring(model: keras.Model) -> Iterator[Counter[int]]:
                 call = evaluating(layer)
             else:
                 continue
+            replaced.append((layer, vars(layer).get("call")))
             object.__setattr__(layer, "call", call)
-            replaced.append(layer)
         yield calls
     finally:
-        for layer in replaced:
+        for layer, own in replaced:
             object.__delattr__(layer, "call")
+            if own is not None:  # the instance had one of its own before
+                object.__setattr__(layer, "call", own)
 
 
 def _takes_training(layer: keras.layers.Layer) -> bool:
