@@ -14,7 +14,7 @@ import pytest
 
 from normlab.replicate import notebook
 from normlab.report.records import shown_comparisons
-from normlab.report.words import sentence
+from normlab.report.running_statistics import answer
 from normlab.study import stages
 from normlab.version import __version__
 from tests.command import Finished, command, refused
@@ -64,9 +64,9 @@ def test_a_complete_study_is_shown_again_without_training(
     words = " ".join(ended.out.split())
     # The answer is the same sentence, whatever the width that it is broken at.
     summary = json.loads((finished.folder / "summary.json").read_text())
-    (answer,) = shown_comparisons(summary, summary["primary"]["metric"])
-    assert " ".join(sentence(answer).split()) in words
-    assert words.count(answer["verdict"]) >= 2  # in its table too
+    (found,) = shown_comparisons(summary, summary["primary"]["metric"])
+    assert " ".join(answer(summary, found).split()) in words
+    assert words.count(found["verdict"]) >= 2  # in its table too
     assert _records(finished.folder) == before
 
 
@@ -93,6 +93,10 @@ def test_three_arms_one_seed_and_one_epoch_in_a_folder_with_an_odd_name(tmp_path
     out.mkdir()
     ended = command("run", "study.toml", "--widths", "8", "--epochs", "1", "--seeds", "1", "--out", out)
     assert ended.status == 0, ended.err
+    (note,) = [line for line in ended.err.splitlines() if line.startswith("normlab: note: ")]  # before anything trains
+    assert note.count("at momentum 0.99 leave") == 2
+    assert "of the initial running statistics in the arm after <b> [b];" in note
+    assert ended.err.index(note) == 0
     runs = pl.read_parquet(out / "runs.parquet")
     assert runs["run"].n_unique() == len(runs) == 6
     assert runs["initial_hash"].n_unique() == 1

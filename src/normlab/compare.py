@@ -15,7 +15,7 @@ from normlab.study.design import FUNCTION, Study, make_study
 from normlab.study.engines import require_engine, require_portable, running_engine
 from normlab.study.folders import new_folder
 from normlab.study.limits import CHECKPOINT_SECONDS, Limits, make_limits
-from normlab.study.progress import Progress, ignore_progress
+from normlab.study.progress import Progress, ignore_note, ignore_progress
 
 if TYPE_CHECKING:
     import keras
@@ -147,10 +147,13 @@ def run_study(
     engine: str = "local",
     address: str | None = None,
     watch: Callable[[Progress], None] = ignore_progress,
+    note: Callable[[str], None] = ignore_note,
     data: str | Path | tuple[Any, ...] | Mapping[str, Any] | None = None,
     model: str | ModelFunction | None = None,
 ) -> Result:
     """Run a validated study and write its report; `data` and `model` replace the study's where they are no names.
+
+    `note` is called before anything is trained with what is worth knowing by then, a sentence at a time.
 
     Raises:
         InputError: As `compare`.
@@ -177,7 +180,7 @@ def run_study(
     with bounded_parameters(limits.memory_bytes if limits else None):
         build_plan = own_model(study, dataset, source) if is_own else named_model(study, dataset)
     with running_engine(engine, address) as make_engine:
-        execute(study, dataset, build_plan, store, limits=limits, engine=make_engine, watch=watch)
+        execute(study, dataset, build_plan, store, limits=limits, engine=make_engine, watch=watch, note=note)
     result = Result(store.folder)
     result.report()
     return result

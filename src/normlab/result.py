@@ -31,9 +31,9 @@ class Result:
 
     def __repr__(self) -> str:
         """Return the folder and the answer."""
-        from normlab.report.words import sentence
+        from normlab.report.running_statistics import answer
 
-        return f"<normlab.Result {self.folder}: {sentence(self._primary)}>"
+        return f"<normlab.Result {self.folder}: {answer(self.records.summary, self._primary)}>"
 
     @cached_property
     def records(self) -> Records:
@@ -58,13 +58,43 @@ class Result:
         return self.records.probes
 
     def summary(self) -> pl.DataFrame:
-        """Return a table of all comparisons: value, baseline, difference, interval, pairs, verdict."""
+        """Return a table of all comparisons: value, baseline, difference, interval, pairs, verdict.
+
+        `statistics` says whether networks were evaluated as they would be deployed (`running`) or with statistics
+        recomputed over the training part.
+        """
         import polars as pl
 
         columns = ["metric", "arm", "baseline", "rate", "value", "baseline_value", "difference"]
         columns += ["ci_low", "ci_high", "pairs", "verdict"]
-        rows = [{name: row[name] for name in columns} for row in self.records.summary["comparisons"]]
+        rows = [
+            {**{name: row[name] for name in columns}, "statistics": row.get("statistics", "running")}
+            for row in self.records.summary["comparisons"]
+        ]
         return pl.DataFrame([{**row, "rate": str(row["rate"])} for row in rows])
+
+    def statistics(self) -> pl.DataFrame:
+        """Return a table of the arms that are evaluated with running statistics, and what those cost.
+
+        One row per arm: `momentum`, `steps` and `share_of_initial_left` of the layer that has settled least,
+        `suggested_momentum` (null if none, or settled), and the primary metric with `running` and `recomputed`
+        statistics, their `difference` with its interval (`ci_low`, `ci_high`), and the number of `pairs`.
+        """
+        import polars as pl
+
+        schema = {
+            "arm": pl.String,
+            "momentum": pl.Float64,
+            "steps": pl.Int64,
+            "share_of_initial_left": pl.Float64,
+            "suggested_momentum": pl.Float64,
+            "metric": pl.String,
+            **dict.fromkeys(("running", "recomputed", "difference", "ci_low", "ci_high"), pl.Float64),
+            "pairs": pl.Int64,
+        }
+        found = self.records.summary.get("statistics") or {}
+        rows = [{name: {"arm": arm, **entry}[name] for name in schema} for arm, entry in found.items()]
+        return pl.DataFrame(rows, schema=schema)
 
     def verdict(self, metric: str | None = None, arm: str | None = None, rate: str | float | None = None) -> str:
         """Return `better`, `worse`, `equivalent` or `undecided` for one comparison.
@@ -84,7 +114,7 @@ class Result:
             "arm": arm or primary["arm"],
             "rate": primary["rate"] if rate is None else rate,
         }
-        for row in self.records.summary["comparisons"]:
+        for row in self._comparisons:
             if all(row[name] == value for name, value in wanted.items()):
                 return str(row["verdict"])
         known = {name: list(dict.fromkeys(row[name] for row in self._comparisons)) for name in wanted}
@@ -106,7 +136,9 @@ class Result:
 
     @property
     def _comparisons(self) -> list[dict[str, Any]]:
-        return list(self.records.summary["comparisons"])
+        from normlab.report.records import deployed
+
+        return deployed(self.records.summary)
 
     @property
     def _primary(self) -> dict[str, Any]:

@@ -33,9 +33,10 @@ def show_result(console: Console, result: Result) -> None:
     from normlab.report.in_pairs import divergence_notes
     from normlab.report.own_model import own_model
     from normlab.report.records import shown_comparisons
+    from normlab.report.running_statistics import answer, unsettled_notes
     from normlab.report.stopping import stopping_notes
     from normlab.report.table import terminal_tables
-    from normlab.report.words import ranking, sentence
+    from normlab.report.words import ranking
 
     summary = result.records.summary
     for table in terminal_tables(summary, max(console.width, NARROWEST)):
@@ -43,6 +44,7 @@ def show_result(console: Console, result: Result) -> None:
     for line in [
         *own_model(result.records.study),
         *stopping_notes(summary),
+        *unsettled_notes(summary),
         *_notes(summary),
         *divergence_notes(summary),
     ]:
@@ -52,7 +54,7 @@ def show_result(console: Console, result: Result) -> None:
     if order is not None:
         console.print(order, markup=False)
     for comparison in answers:
-        console.print(sentence(comparison), markup=False, style="bold")
+        console.print(answer(summary, comparison), markup=False, style="bold")
     console.print(f"Report: {result.folder / 'report.html'}", markup=False, soft_wrap=True)
 
 

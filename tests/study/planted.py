@@ -20,10 +20,12 @@ def planted(
     seconds: Mapping[str, float] | None = None,
     diverged: Mapping[str, Sequence[bool]] | None = None,
     task: str = "classification",
+    recomputed: Mapping[str, Sequence[tuple[float, float]]] | None = None,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return epochs and runs of arms whose validation scores per seed and epoch are given.
 
-    The test score is the last validation score; the test loss is `losses`, else 1 - score.
+    The test score is the last validation score; the test loss is `losses`, else 1 - score. `recomputed` holds, by arm
+    and seed, loss and accuracy with recomputed statistics, on the validation part as on the test part.
     """
     epochs, runs = [], []
     is_classification = task == "classification"
@@ -58,6 +60,10 @@ def planted(
                 "order_hash": str(seed),
                 "final_hash": str(seed),
             }
+            second = recomputed[arm][seed] if recomputed and arm in recomputed else (None, None)
+            scores_again = [second[0], second[1] if is_classification else None]
+            for part in ("val", "test"):
+                last |= dict(zip((f"{part}_loss_recomputed", f"{part}_accuracy_recomputed"), scores_again, strict=True))
             runs.append(rows[-1] | last)
     return (
         pl.DataFrame([{k: row[k] for k in EPOCH_SCHEMA} for row in epochs], schema=EPOCH_SCHEMA),

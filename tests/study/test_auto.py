@@ -21,6 +21,7 @@ from normlab.study.design import Study
 from normlab.study.laboratory import Laboratory
 from normlab.study.progress import Interrupted
 from normlab.study.rows import EPOCH_SCHEMA, RUN_SCHEMA
+from normlab.study.statistics import RECOMPUTED
 from normlab.study.training import ignore_state
 from tests.command import command
 
@@ -64,10 +65,10 @@ class _Planting:
         scores = dict.fromkeys(("accuracy", "val_accuracy", "test_accuracy"), score)
         losses = dict.fromkeys(("loss", "val_loss", "test_loss"), 1 - score)
         rest = {"batch_size": 32, "step": 4, "seconds": 0.1, "diverged": False, "diverged_step": None}
+        second = dict.fromkeys(f"{name}_recomputed" for name in RECOMPUTED)
         hashes = {"initial_hash": str(seed), "order_hash": str(seed), "final_hash": str(seed)}
-        return (
-            {**named, "arm": arm, "seed": seed, "rate": rate, "epoch": 1, "epochs": 1} | scores | losses | rest | hashes
-        )
+        key = {**named, "arm": arm, "seed": seed, "rate": rate, "epoch": 1, "epochs": 1}
+        return key | scores | losses | second | rest | hashes
 
 
 SCHEMAS = (EPOCH_SCHEMA, RUN_SCHEMA)

@@ -71,6 +71,32 @@ def test_precise_statistics_change_what_is_evaluated_and_not_what_is_trained(res
     runs = result.runs.sort("seed")
     tested = [runs.filter(pl.col("arm") == arm)["test_loss"].to_numpy() for arm in ("batch", "precise")]
     assert (np.abs(tested[0] - tested[1]) > 0.001).all()
+    again = runs.filter(pl.col("arm") == "batch")["test_loss_recomputed"].to_numpy()
+    np.testing.assert_allclose(again, tested[1], rtol=1e-5)
+    assert runs.filter(pl.col("arm") == "precise")["test_loss_recomputed"].null_count() == 4
+
+
+def test_the_lag_of_running_statistics_is_told_apart(result: Result) -> None:
+    """Arm and baseline train alike, so recomputed they do not differ: what is between them is the lag alone."""
+    summary = result.records.summary
+    assert list(summary["statistics"]) == ["batch"]
+    row = result.statistics().to_dicts()[0]
+    steps = int(result.runs["step"].max())  # type: ignore[call-overload]
+    assert row["steps"] == steps
+    assert row["share_of_initial_left"] == pytest.approx(0.99**steps)
+    assert row["difference"] == pytest.approx(row["running"] - row["recomputed"])
+    second = [row for row in summary["comparisons"] if row["statistics"] == "recomputed"]
+    assert [(row["metric"], row["arm"], row["rate"]) for row in second] == [
+        ("test_accuracy", "precise", 0.1),
+        ("test_loss", "precise", 0.1),
+    ]
+    assert [row["difference"] for row in second] == pytest.approx([0, 0], abs=1e-5)
+    assert {row["statistics"] for row in summary["comparisons"]} == {"running", "recomputed"}
+    page = (result.folder / "report.html").read_text(encoding="utf-8")
+    assert "generalizes worse" not in page
+    assert f"after {steps} steps at momentum 0.99" in page
+    assert result.summary()["statistics"].to_list().count("recomputed") == 2
+    assert result.verdict("test_accuracy") == summary["comparisons"][0]["verdict"]
 
 
 def test_a_resumed_study_sees_the_same_images_at_the_same_rates(

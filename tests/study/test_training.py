@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -12,7 +13,7 @@ import polars as pl
 import pytest
 
 from normlab.data import Dataset, Part
-from normlab.study.cells import Cell, Chunk
+from normlab.study.cells import Cell, Chunk, Stage
 from normlab.study.design import make_study
 from normlab.study.laboratory import Laboratory
 from normlab.study.rows import EPOCH_SCHEMA, RUN_SCHEMA
@@ -64,21 +65,29 @@ class _Noting:
         record = EpochRecord(scores, scores, scores, scores, diverged, epoch.seconds + 0.2)
         return state._replace(epoch=state.epoch + 1), record
 
-    def test(self, state: _State, num_runs: int, orders: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        self.notes.append((self.arm, "test", [order.tolist() for order in orders]))
+    def test(self, state: _State, num_runs: int) -> tuple[np.ndarray, np.ndarray]:
+        self.notes.append((self.arm, "test", num_runs))
         return np.full(num_runs, float(state.epoch)), np.arange(num_runs) / 10
+
+    def recomputed(self, state: _State) -> _State:
+        return state._replace(epoch=-state.epoch)
+
+    def evaluate(self, state: _State, num_runs: int, part: str) -> tuple[np.ndarray, np.ndarray]:
+        assert part == "validation"
+        return np.full(num_runs, 10.0 * state.epoch), np.arange(num_runs) / 100
 
 
 def _trained(
-    augment: str = "none", dataset: Dataset = DATASET
+    augment: str = "none", dataset: Dataset = DATASET, stage: Stage = "report", running: Sequence[str] = ()
 ) -> tuple[list[tuple[Any, ...]], list[tuple[str, int]], pl.DataFrame, pl.DataFrame]:
     notes: list[tuple[Any, ...]] = []
     told: list[tuple[str, int]] = []
     populations: Any = {arm: _Noting(arm, notes) for arm in ("none", "batch")}
     study = make_study({"epochs": 2, "batch_size": 4, "rates": 0.1, "augment": augment})
 
-    laboratory = Laboratory(populations, ["kernel"], 3, "map", {})
-    chunk = Chunk("report", 5, CELLS)
+    statistics: Any = dict.fromkeys(running)
+    laboratory = Laboratory(populations, ["kernel"], 3, "map", {}, statistics=statistics)
+    chunk = Chunk(stage, 5, CELLS)
     epochs, runs = train_chunk(laboratory, study, dataset, chunk, lambda arm, epoch: told.append((arm, epoch)))
     return notes, told, epochs, runs
 
@@ -98,7 +107,6 @@ def test_arms_take_turns_on_the_same_orders_and_every_epoch_has_its_own() -> Non
         for note in notes[2 + 2 * epoch : 4 + 2 * epoch]:
             assert note[2] == expected
             assert note[3] is None
-    assert [note[2] for note in notes[6:]] == [expected] * 2  # the test is made with the order of the last epoch
 
 
 def test_all_arms_see_the_same_augmented_images() -> None:
@@ -140,6 +148,29 @@ def test_records_hold_what_was_measured() -> None:
     began = hashlib.sha256(b"kernel" + np.float32(1).tobytes()).hexdigest()
     assert (row["diverged"], row["diverged_step"], row["initial_hash"]) == (True, 4, began)
     assert runs.filter(pl.col("rate") < 0.3)["diverged_step"].null_count() == 4
+
+
+RECOMPUTED_COLUMNS = [f"{part}_{score}_recomputed" for part in ("val", "test") for score in ("loss", "accuracy")]
+
+
+def test_an_arm_with_running_statistics_is_evaluated_twice_where_it_is_reported_on() -> None:
+    _, _, _, runs = _trained(running=["batch"])
+    batch, none = (runs.filter(pl.col("arm") == arm) for arm in ("batch", "none"))
+    assert batch["test_loss"].to_list() == [2.0] * 3
+    assert batch["test_loss_recomputed"].to_list() == [-2.0] * 3  # of the state with recomputed statistics
+    assert batch["test_accuracy_recomputed"].to_list() == [0.0, 0.1, 0.2]
+    assert batch["val_loss_recomputed"].to_list() == [-20.0] * 3
+    assert batch["val_accuracy_recomputed"].to_list() == [0.0, 0.01, 0.02]
+    assert none.select(RECOMPUTED_COLUMNS).null_count().row(0) == (3,) * 4
+    tuning = _trained(running=["batch"], stage="tuning")[3]
+    assert tuning.select(RECOMPUTED_COLUMNS).null_count().row(0) == (6,) * 4
+
+
+def test_a_second_evaluation_of_regression_has_no_accuracy() -> None:
+    runs = _trained(dataset=dataclasses.replace(DATASET, task="regression"), running=["batch"])[3]
+    batch = runs.filter(pl.col("arm") == "batch")
+    assert batch["test_loss_recomputed"].to_list() == [-2.0] * 3
+    assert batch["test_accuracy_recomputed"].null_count() == 3
 
 
 def test_a_divergence_after_many_rows_is_recorded() -> None:

@@ -46,7 +46,7 @@ def run_and_show(
     from normlab.terminal import show_result
 
     with show_progress() as watch:
-        result = run_study(study, out=out, limits=limits, engine=engine, address=address, watch=watch)
+        result = run_study(study, out=out, limits=limits, engine=engine, address=address, watch=watch, note=_note)
     try:
         show_result(new_console(), result)
     except OutputLostError as lost:
@@ -95,6 +95,10 @@ def warnings_in_a_line() -> Iterator[None]:
         warnings.simplefilter("always", EngineWarning)
         warnings.showwarning = show
         yield
+
+
+def _note(sentence: str) -> None:
+    complain(f"note: {sentence}")
 
 
 def named_values(texts: list[str], example: str = "--network depth=14") -> dict[str, Any]:

@@ -62,7 +62,7 @@ class Material:
         if self.summary is None:
             return {}
         primary = self.summary["primary"]
-        rows = self.summary["comparisons"]
+        rows = [row for row in self.summary["comparisons"] if row.get("statistics") != "recomputed"]
         chosen = [row for row in rows if (row["metric"], row["rate"]) == (primary["metric"], primary["rate"])]
         return {row["arm"]: row["verdict"] for row in chosen}
 

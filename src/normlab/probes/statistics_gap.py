@@ -11,6 +11,7 @@ import keras
 
 from normlab.errors import InputError
 from normlab.norms.moments import at_least_float32, axes_but_last, entry_weights, moments_over
+from normlab.norms.running import measuring
 from normlab.probes.inside import Output, pass_through, survey
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ def measure(trainer: Trainer, state: RunState, x: jax.Array, y: jax.Array) -> Me
     """Compare per layer the running statistics with those of batches and of all batches together.
 
     x is cut into batches of the trainer's size (what is left over is not used; fewer samples than that are one batch).
-    Each passes in training mode. For a layer's input, with m_b a moment per unit over batch b, m_run the running one,
+    Each passes normalized by the batch, with nothing dropped and no noise, as recomputed statistics are taken
+    (`normlab.norms.precise`). For a layer's input, with m_b a moment per unit over batch b, m_run the running one,
     and m_precise the one of all batches together (the mean of m_b; for the variance that of v_b + m_b² minus the
     squared mean):
 
@@ -98,7 +100,8 @@ def measure(trainer: Trainer, state: RunState, x: jax.Array, y: jax.Array) -> Me
 
 def batch_statistics(trainer: Trainer, state: RunState, x: jax.Array) -> dict[str, dict[str, jax.Array]]:
     """Return mean, variance and mean square per unit, (units,), of the input of each layer with running statistics."""
-    inside = pass_through(trainer, state.trainable, state.non_trainable, x).inside
+    with measuring(trainer.model):
+        inside = pass_through(trainer, state.trainable, state.non_trainable, x).inside
     return {output.name: _moments(output) for output in inside if any(_is_kept(output, name) for name in RUNNING)}
 
 

@@ -16,7 +16,8 @@ from normlab.report.quantities import (
     value_scale,
 )
 from normlab.report.rate_figure import grid_rows, rate_metric
-from normlab.report.records import shown_comparisons, shown_rows
+from normlab.report.records import deployed, shown_comparisons, shown_rows
+from normlab.report.running_statistics import recomputed_mean, validation_remark, with_settled
 from normlab.report.words import evidence, outcome, sentence
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def convergence(records: Records) -> list[str]:
             f"{arm} needs {value:.1f} epochs on average to reach {goal}; {baseline} needs {other:.1f} "
             f"({evidence(comparison)}: {outcome(comparison)}). {verdict}"
         )
+        found += [*validation_remark(summary, arm), *validation_remark(summary, baseline)]
         if arm in rows and baseline in rows:
             found += _seconds_to_target(rows[arm], rows[baseline], comparison)
     missed = [
@@ -90,7 +92,7 @@ def larger_rates(records: Records) -> list[str]:
     found.append(f"At the largest rate, {shown_rate(top)}, the mean {label_of(metric)} is {scores}.")
     found += [
         sentence(row)
-        for row in summary["comparisons"]
+        for row in deployed(summary)
         if row["rate"] == top and row["metric"] == summary["primary"]["metric"] and summary["primary"]["rate"] != top
     ]
     if summary["rates"]["mode"] == "tuned":
@@ -101,23 +103,30 @@ def larger_rates(records: Records) -> list[str]:
 
 
 def generalization(records: Records) -> list[str]:
-    """Say how far test scores fall behind training scores, and what that does not show."""
+    """Say how far test scores fall behind training scores, and what that does not show.
+
+    Where an arm keeps running statistics, it is judged with recomputed ones: their lag is no fact about generalization.
+    """
     is_share = records.task == "classification"
     metric = "accuracy" if is_share else "loss"
     rows = shown_rows(records.summary)
     found = []
     for arm, row in rows.items():
-        train, validation, test = (row[f"{prefix}{metric}_mean"] for prefix in ("", "val_", "test_"))
+        second = [recomputed_mean(records.summary, arm, f"{part}_{metric}") for part in ("val", "test")]
+        is_second = second[1] is not None
+        train, *own = (row[f"{prefix}{metric}_mean"] for prefix in ("", "val_", "test_"))
+        validation, test = second if is_second else own
         if train is None or test is None:
             found.append(f"{arm} has no finite mean {metric} on all parts, so its gap is unknown.")
             continue
         gap = train - test if is_share else test - train
+        named = f"{arm}, with recomputed statistics" if is_second else arm
         found.append(
-            f"{arm}: training {metric} {shown(metric, train)}, validation {shown(metric, validation)}, test "
+            f"{named}: training {metric} {shown(metric, train)}, validation {shown(metric, validation)}, test "
             f"{shown(metric, test)}; the gap from training to test is "
             f"{difference_scale(metric, [gap]).quantity(gap, signed=True)}."
         )
-    for comparison in shown_comparisons(records.summary, f"test_{metric}"):
+    for comparison in with_settled(records.summary, f"test_{metric}"):
         if comparison["arm"] in rows and comparison["baseline"] in rows:
             found += _fit_or_regularization(comparison, rows, metric, is_share)
     found.append(
@@ -198,20 +207,23 @@ def _fit_or_regularization(comparison: Row, rows: Mapping[str, Row], metric: str
     if own is None or other is None:
         return []
     fits_better = own > other if is_share else own < other
+    where = "the test data"
+    if comparison.get("statistics") == "recomputed":
+        where += " with recomputed statistics"
     if verdict == "better":
         why = (
             "it also fits the training data better, so part of this may be better optimization, not regularization"
             if fits_better
             else "it does not fit the training data better, as one would expect of a regularizer"
         )
-        return [f"{arm} is better than {baseline} on the test data; {why}."]
+        return [f"{arm} is better than {baseline} on {where}; {why}."]
     if verdict == "worse":
         why = (
             "although it fits the training data better: it generalizes worse"
             if fits_better
             else "and it fits the training data no better either"
         )
-        return [f"{arm} is worse than {baseline} on the test data, {why}."]
+        return [f"{arm} is worse than {baseline} on {where}, {why}."]
     if verdict == "equivalent":
-        return [f"On the test data {arm} and {baseline} are equivalent: no benefit for generalization shows here."]
+        return [f"On {where} {arm} and {baseline} are equivalent: no benefit for generalization shows here."]
     return [f"Whether {arm} generalizes better than {baseline} stays undecided."]

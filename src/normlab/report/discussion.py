@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from normlab.report.benefits import convergence, generalization, larger_rates, sensitivity
 from normlab.report.quantities import counted, listed
-from normlab.report.records import shown_comparisons, shown_rows
+from normlab.report.records import deployed, shown_comparisons, shown_rows
+from normlab.report.running_statistics import statistics_topic
 from normlab.report.words import rate_words, sentence
 
 if TYPE_CHECKING:
@@ -26,8 +27,10 @@ def discussion(records: Records) -> list[str]:
 def topics(records: Records) -> dict[str, list[str]]:
     """Return the discussion by topic; what was not measured or stays undecided is said to be so."""
     summary = records.summary
+    statistics = statistics_topic(summary)
     return {
         "On the whole": _whole(summary),
+        **({"Running statistics?": statistics} if statistics else {}),
         "Faster convergence?": convergence(records),
         "Higher learning rates?": larger_rates(records),
         "Better generalization?": generalization(records),
@@ -41,7 +44,7 @@ def _whole(summary: Mapping[str, Any]) -> list[str]:
     rate = summary["primary"]["rate"]
     found = []
     for arm in summary["arms"]:
-        rows = [row for row in summary["comparisons"] if row["arm"] == arm and row["rate"] == rate]
+        rows = [row for row in deployed(summary) if row["arm"] == arm and row["rate"] == rate]
         if arm == summary["baseline"] or not rows:
             continue
         labels = {

@@ -22,6 +22,14 @@ WITH_LOOKS = (
 )
 
 
+SECOND_EVALUATION = (
+    "Runs that are evaluated with running statistics are evaluated a second time, after the last epoch, with "
+    "statistics recomputed over the training part: one pass with the weights standing still, in batches of the size of "
+    "training, normalized by the batch, with nothing dropped and no noise. Verdicts are about the network as deployed, "
+    "with its running statistics; whether it generalizes is judged on the recomputed ones."
+)
+
+
 def method_section(records: Records) -> str:
     """Return the section."""
     return section(
@@ -36,6 +44,7 @@ def _rules(records: Records) -> list[str]:
     with_looks = stopping_rules(summary)
     intervals, verdicts = ("All other intervals", "Other verdicts") if with_looks else ("Intervals", "Verdicts")
     rules = [
+        *([SECOND_EVALUATION] if summary.get("statistics") else []),
         "A pair is two runs with the same seed: same split, same initial value of every parameter the arms share, same "
         "order of the samples in every epoch. The seed is the unit of replication, not the epoch or the test sample.",
         "Seconds per step are compared round by round: in each epoch of a batch of runs the arms take turns on the "

@@ -106,7 +106,17 @@ def shown_rows(summary: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 def shown_comparisons(summary: Mapping[str, Any], metric: str) -> list[dict[str, Any]]:
     """Return the comparisons of one metric at the rate of the primary comparison, one per arm."""
     rate = summary["primary"]["rate"]
-    return [row for row in summary["comparisons"] if row["metric"] == metric and row["rate"] == rate]
+    return [row for row in deployed(summary) if row["metric"] == metric and row["rate"] == rate]
+
+
+def deployed(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the comparisons of networks as they would be deployed, with the statistics that they keep."""
+    return [row for row in summary["comparisons"] if row.get("statistics") != "recomputed"]
+
+
+def recomputed(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the comparisons with recomputed statistics; none where no arm keeps running ones."""
+    return [row for row in summary["comparisons"] if row.get("statistics") == "recomputed"]
 
 
 def _read_json(folder: Path, files: Listing, name: str) -> dict[str, Any]:

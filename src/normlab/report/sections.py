@@ -13,11 +13,12 @@ from normlab.report.in_pairs import divergence_table
 from normlab.report.markup import text
 from normlab.report.palette import colours
 from normlab.report.quantities import MISSING, counted, label_of, listed, per_arm, shown_rate, value_scale
-from normlab.report.records import shown_comparisons, shown_rows
+from normlab.report.records import deployed, recomputed, shown_comparisons, shown_rows
+from normlab.report.running_statistics import answer, unsettled_notes
 from normlab.report.setting import confounding
 from normlab.report.stopping import stopping_notes
 from normlab.report.table import ComparisonRow, comparison_rows
-from normlab.report.words import ranking, rate_words, sentence
+from normlab.report.words import ranking, rate_words
 
 if TYPE_CHECKING:
     from normlab.report.records import Records
@@ -32,11 +33,13 @@ def answer_section(records: Records) -> str:
     primary = summary["primary"]
     answers = shown_comparisons(summary, primary["metric"])
     order = ranking(answers)
-    shown = [row for row in summary["comparisons"] if row["rate"] == primary["rate"]]
+    shown = [row for row in deployed(summary) if row["rate"] == primary["rate"]]
     return section(
         "answer",
         "Answer",
-        "\n".join(f'<p class="answer">{badge(row["verdict"]).source} {text(sentence(row))}</p>' for row in answers),
+        "\n".join(
+            f'<p class="answer">{badge(row["verdict"]).source} {text(answer(summary, row))}</p>' for row in answers
+        ),
         paragraph(order) if order else "",
         _matrix(
             records,
@@ -44,7 +47,14 @@ def answer_section(records: Records) -> str:
             f"All verdicts against {summary['baseline']}, {rate_words(primary['rate'])}.",
         ),
         note(
-            [*stopping_notes(summary), *confounding(records), *edges(records), *unstable(records), *divergence(records)]
+            [
+                *stopping_notes(summary),
+                *unsettled_notes(summary),
+                *confounding(records),
+                *edges(records),
+                *unstable(records),
+                *divergence(records),
+            ]
         ),
         figure(pair_figure(records), records.arms),
     )
@@ -91,8 +101,8 @@ def verdicts_section(records: Records) -> str:
     """Return every comparison: at the rate of the primary one, then at each shared rate, then divergences in pairs."""
     summary = records.summary
     rate = summary["primary"]["rate"]
-    first = comparison_rows(row for row in summary["comparisons"] if row["rate"] == rate)
-    others = [row for row in summary["comparisons"] if row["rate"] != rate]
+    first = comparison_rows(row for row in deployed(summary) if row["rate"] == rate)
+    others = [row for row in deployed(summary) if row["rate"] != rate]
     remark = (
         "Intervals are of the difference, arm minus baseline. Reasons give accuracies as fractions: 0.01 is one point."
     )
@@ -100,6 +110,12 @@ def verdicts_section(records: Records) -> str:
         paragraph(remark, "soft"),
         comparison_table(records, first, f"{capital(rate_words(rate))}: {_correction(summary, rate)}."),
     ]
+    if second := comparison_rows(recomputed(summary)):
+        caption = (
+            "With statistics recomputed over the training part, which tells what was learned from the lag of running "
+            "statistics: exploratory, corrected by Benjamini and Hochberg’s method."
+        )
+        parts.append(comparison_table(records, second, caption))
     for metric in dict.fromkeys(row["metric"] for row in others):
         chosen = [row for row in others if row["metric"] == metric]
         label = chosen[0]["label"]
@@ -151,7 +167,7 @@ def _correction(summary: dict[str, Any], rate: float | str) -> str:
         "benjamini-hochberg": "exploratory, corrected by Benjamini and Hochberg’s method",
     }
     metrics: dict[str, list[str]] = {}
-    for row in summary["comparisons"]:
+    for row in deployed(summary):
         if row["rate"] == rate and row["label"] not in metrics.setdefault(row["correction"], []):
             metrics[row["correction"]].append(row["label"])
     if len(metrics) == 1:

@@ -12,7 +12,7 @@ from normlab.report.markup import text
 from normlab.report.own_model import own_model
 from normlab.report.palette import colours
 from normlab.report.quantities import counted, difference_scale, label_of, listed, per_arm, shown, shown_rate
-from normlab.report.records import shown_rows
+from normlab.report.records import deployed, shown_rows
 from normlab.report.stopping import seeds_words
 
 if TYPE_CHECKING:
@@ -146,9 +146,7 @@ def _fairness(records: Records) -> list[tuple[str, Content]]:
         how = f"Given beforehand and shared by all arms: {grid}."
     primary = summary["primary"]
     margins = [
-        _margin(row)
-        for row in summary["comparisons"]
-        if row["rate"] == primary["rate"] and row["arm"] == primary["arm"]
+        _margin(row) for row in deployed(summary) if row["rate"] == primary["rate"] and row["arm"] == primary["arm"]
     ]
     rule = f" ({target['rule']})"
     saving = saving_sentences(summary)

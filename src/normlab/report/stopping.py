@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from normlab.report.quantities import counted, label_of, listed
+from normlab.report.records import deployed
 
 INTERVAL = "confidence sequence"
 """What the interval of a comparison that was decided by looks is called in the records."""
@@ -21,7 +22,7 @@ def stopping_notes(summary: Mapping[str, Any]) -> list[str]:
     others = list(
         dict.fromkeys(
             row["label"]
-            for row in summary["comparisons"]
+            for row in deployed(summary)
             if row["rate"] == rate and row["metric"] != summary["primary"]["metric"]
         )
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from normlab.report.quantities import MISSING, difference_scale, shown_p, shown_rate, value_scale
+from normlab.report.records import deployed
 from normlab.report.words import MARKS, interval
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def terminal_tables(summary: Mapping[str, Any], width: int) -> list[Table]:
     Narrow terminals get fewer columns: difference, interval and verdict always stay. A verdict is a word, its colour
     an addition.
     """
-    comparisons = [*summary["comparisons"], *summary["area_over_rates"]]
+    comparisons = [*deployed(summary), *summary["area_over_rates"]]
     primary = summary["primary"]["metric"]
     metrics = sorted(dict.fromkeys(comparison["metric"] for comparison in comparisons), key=lambda m: m != primary)
     return [_table([c for c in comparisons if c["metric"] == metric], width) for metric in metrics]

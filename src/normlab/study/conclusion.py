@@ -14,6 +14,7 @@ from normlab.study.laboratory import Laboratory
 from normlab.study.looks import Looks
 from normlab.study.metrics import COUNTED, with_outcomes
 from normlab.study.rates import RULE, Choice
+from normlab.study.statistics import compared_recomputed
 from normlab.study.summary import Evidence, Rate, area_over_rates, by_arm, by_rate, comparisons
 from normlab.study.target import set_target
 from normlab.version import __version__
@@ -51,6 +52,7 @@ def conclude(
     answers = None if looks is None else looks.answers()
     evidence = Evidence(epochs, runs, arms, dataset.task, study.margin, steps_per_epoch, chosen, main_rate, answers)
     seeds = sorted(runs.filter(pl.col("stage") == "report")["seed"].unique())
+    recomputed, statistics = compared_recomputed(evidence, laboratory.statistics, laboratory.uninformed_loss)
     summary = {
         "normlab": __version__,
         "complete": True,
@@ -62,7 +64,11 @@ def conclude(
         "stopping": None if looks is None else looks.summary(),
         "target": {"metric": target.metric, "value": target.value, "rule": target.rule},
         "pairing": pairing(runs, laboratory.shared_paths),
-        "comparisons": comparisons(evidence),
+        "comparisons": [
+            *({**row, "statistics": "running"} for row in comparisons(evidence)),
+            *({**row, "statistics": "recomputed"} for row in recomputed),
+        ],
+        "statistics": statistics,
         "divergences": divergences(evidence),
         "savings": savings(evidence),
         "area_over_rates": area_over_rates(evidence),

@@ -19,9 +19,10 @@ from normlab.study.limits import Limits
 from normlab.study.local import LocalEngine
 from normlab.study.memory import bounded_parameters
 from normlab.study.probing import require_measurable
-from normlab.study.progress import Interrupted, Progress, StoppedError, ignore_progress
+from normlab.study.progress import Interrupted, Progress, StoppedError, ignore_note, ignore_progress
 from normlab.study.provenance import code_sha256, machine, own_files, versions
 from normlab.study.stages import Stages, num_runs
+from normlab.study.statistics import settling_notes
 from normlab.study.store import Store, identity_digest
 from normlab.version import __version__
 
@@ -38,6 +39,7 @@ def execute(
     limits: Limits | None = None,
     engine: EngineMaker = LocalEngine,
     watch: Callable[[Progress], None] = ignore_progress,
+    note: Callable[[str], None] = ignore_note,
 ) -> dict[str, Any]:
     """Run a study in its folder, or go on with it, and return its summary; a complete one is not run again.
 
@@ -49,6 +51,7 @@ def execute(
         limits: What it may use.
         engine: What trains.
         watch: Called after every epoch of every arm.
+        note: Called before anything is trained with what is worth knowing by then, a sentence at a time.
 
     Raises:
         InputError: If study, data, model or folder break a rule; before anything is trained. Also if the folder can't
@@ -84,6 +87,8 @@ def execute(
         try:
             with asking_to_stop() as is_asked:
                 stages = Stages(study, dataset, plans, store, limits, deadline, engine, watch, digest, is_asked)
+                for sentence in settling_notes(stages.laboratory.statistics):
+                    note(sentence)
                 summary, tables = stages.train()
         except (KeyboardInterrupt, OutOfTimeError) as end:
             counts = (_write_complete(store), num_runs(study), study.seeds == "auto")

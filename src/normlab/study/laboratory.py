@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from normlab.errors import InputError
@@ -15,6 +15,7 @@ from normlab.study.design import Study
 from normlab.study.memory import OutOfMemoryError, halved, noticing_lack, require_room
 from normlab.study.remembered import remember_layout, remembered_layout
 from normlab.study.sizing import chunk_size
+from normlab.study.statistics import ArmStatistics, arm_statistics
 
 if TYPE_CHECKING:
     import keras
@@ -29,7 +30,10 @@ PlanBuilder = Callable[[Arm], "Blueprint"]
 
 @dataclass(frozen=True)
 class Laboratory:
-    """What trains: a population per arm, by name, and what was recorded while they were set up."""
+    """What trains: a population per arm, by name, and what was recorded while they were set up.
+
+    `statistics` are of the arms that are evaluated with running ones, and are therefore evaluated twice.
+    """
 
     populations: Mapping[str, Population]
     shared_paths: list[str]
@@ -38,6 +42,7 @@ class Laboratory:
     layout_seconds: Mapping[str, float]
     num_devices: int = 1
     halvings: tuple[dict[str, Any], ...] = ()
+    statistics: Mapping[str, ArmStatistics] = field(default_factory=dict)
 
     @property
     def compile_seconds(self) -> float:
@@ -160,7 +165,8 @@ def set_up(
     others = {arm.name: population(arm, baseline.layout) for arm in study.arms[1:]}
     shared = shared_paths(list(plans.values()))
     populations = {first.name: baseline, **others}
-    return Laboratory(populations, shared, chunk_runs, baseline.layout, seconds, mesh.size, halvings)
+    statistics = arm_statistics(study, dataset, plans)
+    return Laboratory(populations, shared, chunk_runs, baseline.layout, seconds, mesh.size, halvings, statistics)
 
 
 def named_model(study: Study, dataset: Dataset) -> PlanBuilder:

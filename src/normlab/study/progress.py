@@ -43,5 +43,9 @@ def complete_runs(done: int, total: int, at_most: bool) -> str:
     return f"{counted}; run the same again with the same --out to go on"
 
 
+def ignore_note(sentence: str) -> None:
+    """Say nothing."""
+
+
 def ignore_progress(progress: Progress) -> None:
     """Watch nothing."""

@@ -41,6 +41,11 @@ RUN_SCHEMA = {
     "val_accuracy": pl.Float64,
     "test_loss": pl.Float64,
     "test_accuracy": pl.Float64,
+    # The same with recomputed statistics; null where running ones are not what an arm is evaluated with.
+    "val_loss_recomputed": pl.Float64,
+    "val_accuracy_recomputed": pl.Float64,
+    "test_loss_recomputed": pl.Float64,
+    "test_accuracy_recomputed": pl.Float64,
     "seconds": pl.Float64,
     "diverged": pl.Boolean,
     "diverged_step": pl.Int64,
@@ -66,6 +71,7 @@ def run_rows(
     tested: Mapping[str, Any],
     hashes: Mapping[str, Sequence[Mapping[str, str]]],
     has_accuracy: bool,
+    recomputed: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> list[dict[str, Any]]:
     """Return one row per run: its last epoch, its test results, its total seconds, and its hashes; see `frame`.
 
@@ -74,6 +80,8 @@ def run_rows(
         tested: By arm, loss and accuracy on the test part, (runs,) each.
         hashes: By arm, for each run, its `initial_hash`, `order_hash` and `final_hash`.
         has_accuracy: Whether the task has one.
+        recomputed: By arm that has them, loss and accuracy with recomputed statistics, (runs,) each, on `val` and
+            `test`.
     """
     num_epochs = epochs[-1]["epoch"]
     seconds: dict[str, float] = {}
@@ -89,8 +97,19 @@ def run_rows(
                 "test_accuracy": float(accuracies[index]) if has_accuracy else None,
                 "seconds": seconds[row["run"]],
             }
-            runs.append({**row, **measured, **hashes[arm][index]})
+            second = _recomputed((recomputed or {}).get(arm), index, has_accuracy)
+            runs.append({**row, **measured, **second, **hashes[arm][index]})
     return runs
+
+
+def _recomputed(scores: Mapping[str, Any] | None, index: int, has_accuracy: bool) -> dict[str, float | None]:
+    """Return the columns of one run's second evaluation."""
+    columns: dict[str, float | None] = {}
+    for part in ("val", "test"):
+        loss, accuracy = (None, None) if scores is None else (float(values[index]) for values in scores[part])
+        columns[f"{part}_loss_recomputed"] = loss
+        columns[f"{part}_accuracy_recomputed"] = accuracy if has_accuracy else None
+    return columns
 
 
 def frame(rows: Sequence[Mapping[str, Any]], schema: Mapping[str, Any]) -> pl.DataFrame:

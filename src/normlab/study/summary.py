@@ -82,6 +82,21 @@ def comparisons(evidence: Evidence) -> list[dict[str, Any]]:
     return found
 
 
+def recomputed_comparisons(evidence: Evidence, runs: pl.DataFrame, arms: list[str]) -> list[dict[str, Any]]:
+    """Return the comparisons of some arms' test scores where the study's question is asked, from other scores of runs.
+
+    They are exploratory, one family, corrected by Benjamini and Hochberg's method.
+
+    Args:
+        evidence: The study's.
+        runs: Those of the evidence, with scores from recomputed statistics.
+        arms: To compare with the baseline.
+    """
+    view = replace(evidence, runs=runs, arms=[evidence.arms[0], *arms], answers=None)
+    scores = [name for name in evidence.metrics if name.startswith("test_")]
+    return _family(view, selections(view)[0], "benjamini-hochberg", scores)
+
+
 def area_over_rates(evidence: Evidence) -> list[dict[str, Any]]:
     """Return the comparison of each arm's mean score over the grid of rates, on a logarithmic axis; none for one rate.
 

@@ -180,17 +180,21 @@ def _recorded(
     """Test all runs of a chunk whose epochs are finished, and return its records."""
     from normlab.train.digests import state_digests
 
-    drawn = {cell.seed: _drawn(study, dataset, cell.seed, study.epochs - 1) for cell in chunk.cells}
-    orders = _by_run(chunk, drawn)[0]
     num_runs = len(chunk.cells)
-    tested, hashes = {}, {}
+    tested, recomputed, hashes = {}, {}, {}
     for arm, population in laboratory.populations.items():
-        tested[arm] = population.test(now.states[arm], num_runs, orders)
+        tested[arm] = population.test(now.states[arm], num_runs)
+        if chunk.stage == "report" and arm in laboratory.statistics:
+            settled = population.recomputed(now.states[arm])
+            recomputed[arm] = {
+                "val": population.evaluate(settled, num_runs, "validation"),
+                "test": population.test(settled, num_runs),
+            }
         final = state_digests(now.states[arm], num_runs)
         hashes[arm] = [
             {"initial_hash": now.initial[arm][cell.seed], "order_hash": now.orders[arm][cell.seed], "final_hash": own}
             for cell, own in zip(chunk.cells, final, strict=True)
         ]
     epochs = epoch_rows(study, dataset, chunk, now.records)
-    runs = run_rows(epochs, tested, hashes, dataset.task == "classification")
+    runs = run_rows(epochs, tested, hashes, dataset.task == "classification", recomputed)
     return frame(epochs, EPOCH_SCHEMA), frame(runs, RUN_SCHEMA)
