@@ -33,6 +33,9 @@ NetworkOptions = Annotated[
     list[str] | None,
     typer.Option(metavar="NAME=VALUE", help="An option of the network, such as depth=14; may be repeated."),
 ]
+TaskOption = Annotated[
+    str | None, typer.Option(help="What the target holds: classification (classes) or regression (a quantity).")
+]
 
 _MOST_DIGITS = 20
 
@@ -48,7 +51,7 @@ def run_and_show(
     from normlab.terminal import show_result
 
     with show_progress() as watch:
-        result = run_study(study, out=out, limits=limits, engine=engine, address=address, watch=watch)
+        result = run_study(study, out=out, limits=limits, engine=engine, address=address, watch=watch, notify=show_note)
     show_result(new_console(), result)
     return result
 
@@ -94,6 +97,11 @@ def warnings_in_a_line() -> Iterator[None]:
         warnings.simplefilter("always", EngineWarning)
         warnings.showwarning = show
         yield
+
+
+def show_note(sentence: str) -> None:
+    """Print a note on the standard output, as one line."""
+    new_console().print(f"Note: {sentence}", soft_wrap=True)
 
 
 def complain(message: str) -> None:

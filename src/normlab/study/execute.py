@@ -17,6 +17,7 @@ from normlab.study.interruption import asking_to_stop
 from normlab.study.laboratory import PlanBuilder, build_plans
 from normlab.study.limits import Limits
 from normlab.study.local import LocalEngine
+from normlab.study.matching import matched
 from normlab.study.probing import require_measurable
 from normlab.study.progress import Interrupted, Progress, StoppedError, ignore_progress
 from normlab.study.provenance import code_sha256, machine, own_files, versions
@@ -37,6 +38,7 @@ def execute(
     limits: Limits | None = None,
     engine: EngineMaker = LocalEngine,
     watch: Callable[[Progress], None] = ignore_progress,
+    notify: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Run a study in its folder, or go on with it, and return its summary; a complete one is not run again.
 
@@ -48,6 +50,7 @@ def execute(
         limits: What it may use.
         engine: What trains.
         watch: Called after every epoch of every arm.
+        notify: Called, before anything is trained, with each note on what was inferred from data and models.
 
     Raises:
         InputError: If study, data, model or folder break a rule; before anything is trained. Also if the folder can't
@@ -57,13 +60,13 @@ def execute(
     """
     started = time.monotonic()
     check(study, dataset)
-    about_data = _about(dataset)
     plans = build_plans(study, dataset, build_plan)
+    dataset = matched(dataset, {arm: plan.model for arm, plan in plans.items()})
     require_measurable(study, dataset, plans)
     about = machine()
     identity = {
         "study": study.model_dump(mode="json", exclude={"data_dir"}),
-        "data": about_data,
+        "data": _about(dataset),
         "models": {arm: plan.digest() for arm, plan in plans.items()},
         "own_files": own_files(study),
         "code_sha256": code_sha256(),
@@ -73,6 +76,9 @@ def execute(
     notes = {arm: list(plan.notes) for arm, plan in plans.items()}
     with store.only_writer():
         store.open(identity, {"normlab": __version__, "machine": about, "started": _now(), "model_notes": notes})
+        if notify is not None:
+            for note in dataset.notes:
+                notify(note)
         finished = store.summary()
         if finished is not None:
             return finished
@@ -123,6 +129,7 @@ def _about(dataset: Dataset) -> dict[str, Any]:
         "input_shape": list(dataset.input_shape),
         "classes": list(dataset.classes),
         "description": list(dataset.description),
+        "notes": list(dataset.notes),
         "counts": {name: len(part) for name, part in dataset.parts.items()},
         "hashes": dataset.hashes,
     }
