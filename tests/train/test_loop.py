@@ -123,3 +123,10 @@ def test_smoothing_enters_the_step_and_no_record() -> None:
 def test_inputs_are_divided_in_float32() -> None:
     assert scaled(jnp.asarray(X), 16.0).dtype == jnp.float32
     assert np.array_equal(np.asarray(scaled(jnp.asarray(X), 16.0)), X.astype(np.float32) / np.float32(16))
+
+
+def test_integers_stay_as_they_are_without_a_divisor() -> None:
+    ids = np.array([[3, 2**24 + 1]], np.int32)
+    found = scaled(jnp.asarray(ids), None)
+    assert found.dtype == jnp.int32
+    np.testing.assert_array_equal(found, ids)

@@ -79,6 +79,8 @@ def load_table(
             missing_sentence,
         ),
         columns=encoded.names,
+        scaling=encoded.scaling,
+        stored={part: encoded.stored[rows] for part, rows in split._asdict().items()},
         target_mean=mean,
         target_scale=scale,
     )

@@ -18,7 +18,12 @@ _SCALING = {"Rescaling", "Normalization", "Discretization", "MelSpectrogram", "S
 # Layers and operations that take inputs for indices.
 _INDEXING = {"Embedding", "CategoryEncoding", "IntegerLookup", "Hashing", "HashedCrossing", "OneHot"}
 # Operations that scale, where their other argument is a constant.
-_ARITHMETIC = {"Divide", "TrueDivide", "Multiply", "Subtract"}
+_ARITHMETIC = {
+    "Divide": "division",
+    "TrueDivide": "division",
+    "Multiply": "multiplication",
+    "Subtract": "subtraction",
+}
 # The argument of augmenting layers, such as RandomBrightness, that says which values they expect.
 _RANGE = "value_range"
 
@@ -59,14 +64,14 @@ def intake_of(model: keras.Model, samples: np.ndarray) -> Intake:
     indexing: dict[str, None] = {}
     for operation, constants in _first(model):
         kinds = _kinds(operation)
-        scaling |= dict.fromkeys(kinds & _SCALING)
-        if constants and kinds & _ARITHMETIC:
-            scaling[type(operation).__name__] = None
+        scaling |= dict.fromkeys(_described(operation) for _ in kinds & _SCALING)
+        if constants:
+            scaling |= dict.fromkeys(_ARITHMETIC[kind] for kind in kinds & set(_ARITHMETIC))
         if _expects_pixels(operation):
             scaling[f"{type(operation).__name__} of {_RANGE} {list(getattr(operation, _RANGE))}"] = None
         indexing |= dict.fromkeys(kinds & _INDEXING)
         for inner in _inside(operation):
-            scaling |= dict.fromkeys(_kinds(inner) & _SCALING)
+            scaling |= dict.fromkeys(_described(inner) for _ in _kinds(inner) & _SCALING)
             if _kinds(inner) & _INDEXING and _is_given_inputs(model, inner, samples):
                 indexing |= dict.fromkeys(_kinds(inner) & _INDEXING)
     return Intake(str(model.inputs[0].dtype), tuple(scaling), tuple(indexing))
@@ -101,12 +106,20 @@ def _follow(model: keras.Model, found: list[tuple[keras.Operation, bool]]) -> bo
 
 def _changes_scale(operation: keras.Operation, has_constant: bool) -> bool:
     kinds = _kinds(operation)
-    return bool(kinds & (_SCALING | _INDEXING)) or (has_constant and bool(kinds & _ARITHMETIC))
+    return bool(kinds & (_SCALING | _INDEXING)) or (has_constant and bool(kinds & set(_ARITHMETIC)))
 
 
 def _kinds(operation: Any) -> set[str]:
     """Return the names of an operation's class and of those it comes from."""
     return {kind.__name__ for kind in type(operation).__mro__}
+
+
+def _described(layer: Any) -> str:
+    """Return the kind of a layer that scales; of a Normalization without moments of its own, that it has none."""
+    name = type(layer).__name__
+    variance = getattr(layer, "adapt_variance", None)
+    is_adapted = variance is None or np.any(np.asarray(variance) != 1) or np.any(np.asarray(layer.adapt_mean))
+    return name if is_adapted else f"{name}, which was not adapted"
 
 
 def _expects_pixels(operation: Any) -> bool:
