@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from normlab.store.files import writing_to
 from normlab.study import names
-from normlab.study.checks import check
+from normlab.study.checks import check, require_images
 from normlab.study.design import Study
 from normlab.study.engine import EngineMaker, OutOfTimeError
 from normlab.study.example import first_batch_example
@@ -61,7 +61,8 @@ def execute(
     started = time.monotonic()
     check(study, dataset)
     plans = build_plans(study, dataset, build_plan)
-    dataset = matched(dataset, {arm: plan.model for arm, plan in plans.items()})
+    loaded, dataset = dataset, matched(dataset, {arm: plan.model for arm, plan in plans.items()})
+    require_images(study, loaded, dataset)
     require_measurable(study, dataset, plans)
     about = machine()
     identity = {
