@@ -33,6 +33,7 @@ def compare(
     data_dir: str | Path | None = None,
     target: str | None = None,
     missing: Literal["error", "drop", "mean"] = "error",
+    task: Literal["classification", "regression"] | None = None,
     split_seed: int = 0,
     weights: Literal["redraw", "keep"] = "redraw",
     network: Mapping[str, Any] | None = None,
@@ -72,6 +73,8 @@ def compare(
         data_dir: Folder of the named data sets.
         target: Target column of a table.
         missing: What is done about missing values in a table: refuse (`error`), `drop` rows, or fill (`mean`).
+        task: Whether the target holds classes (`classification`) or a quantity (`regression`); default: what its type
+            and values say.
         split_seed: Draws the split of data that come without parts.
         weights: What a model that comes whole begins with: `redraw` draws its parameters for every seed from each
             layer's initializer, `keep` begins every run with the values that it comes with.
@@ -116,6 +119,7 @@ def compare(
         "data_dir": data_dir,
         "target": target,
         "missing": missing,
+        "task": task,
         "split_seed": split_seed,
         "weights": weights,
         "network": dict(network or {}),
@@ -147,13 +151,14 @@ def run_study(
     engine: str = "local",
     address: str | None = None,
     watch: Callable[[Progress], None] = ignore_progress,
-    note: Callable[[str], None] = ignore_note,
     data: str | Path | tuple[Any, ...] | Mapping[str, Any] | None = None,
     model: str | ModelFunction | None = None,
+    notify: Callable[[str], None] = ignore_note,
 ) -> Result:
     """Run a validated study and write its report; `data` and `model` replace the study's where they are no names.
 
-    `note` is called before anything is trained with what is worth knowing by then, a sentence at a time.
+    `notify` is called before anything is trained with what was inferred and what is worth knowing by then, a sentence
+    at a time.
 
     Raises:
         InputError: As `compare`.
@@ -180,7 +185,7 @@ def run_study(
     with bounded_parameters(limits.memory_bytes if limits else None):
         build_plan = own_model(study, dataset, source) if is_own else named_model(study, dataset)
     with running_engine(engine, address) as make_engine:
-        execute(study, dataset, build_plan, store, limits=limits, engine=make_engine, watch=watch, note=note)
+        execute(study, dataset, build_plan, store, limits=limits, engine=make_engine, watch=watch, notify=notify)
     result = Result(store.folder)
     result.report()
     return result
@@ -199,6 +204,7 @@ def prepare_training(study: Study, data: Any = None) -> Dataset:
         data_dir=study.data_dir,
         target=study.target,
         missing=study.missing,
+        task=study.task,
         split_seed=study.split_seed,
     )
     from normlab.train.devices import prepare

@@ -96,3 +96,27 @@ def test_details_of_runs_that_diverged_do_not_lose_the_answers() -> None:
     written = json.dumps(Answer(_claim("c", finding), finding, None, 1.0).as_json(), allow_nan=False)
     expected = {"gap_by_epoch": [0.5, None], "spread": {"batch": None}, "rates": [0.1, "own"], "n": 3}
     assert json.loads(written)["details"] == expected
+
+
+class _Bench:
+    """A bench whose network prepares its inputs itself, beside one with scaled inputs."""
+
+    def __init__(self, scaled: Any = None) -> None:
+        self.with_scaled_inputs = scaled or self
+
+
+def test_a_claim_with_a_network_of_its_own_is_put_to_scaled_inputs(tmp_path: Path) -> None:
+    scaled = _Bench()
+    bench, seen = _Bench(scaled), {}
+
+    def noted(name: str, own_network: bool) -> Claim:
+        def measure(one: Any) -> pl.DataFrame:
+            seen[name] = one
+            return pl.DataFrame({"x": [1.0]})
+
+        return replace(_claim(name, _finding(0.001)), measure=measure, own_network=own_network)
+
+    record = Record(tmp_path)
+    with record.opened({"data": "planted"}, {}):
+        answer([noted("of the bench", False), noted("of its own", True)], bench, record)  # type: ignore[arg-type]
+    assert seen == {"of the bench": bench, "of its own": scaled}

@@ -11,6 +11,7 @@ import pytest
 from normlab.claims import covariate_shift
 from normlab.claims.bench import Bench
 from normlab.claims.fit import watched
+from normlab.claims.table import CLAIMS
 from normlab.data import load
 from tests.command import command, refused
 
@@ -75,6 +76,38 @@ def test_arms_of_the_users_own_network_are_paired_and_train(file: Path) -> None:
     assert covariate_shift.CLAIM.applies(bench) == ""
     # Claims that bring a network of their own still can.
     assert bench.build("layer", "recurrent", units=4).name == "recurrent"
+
+
+PREPARES = """
+import keras
+
+def network(norm):
+    inputs = keras.Input((8, 8))
+    x = keras.layers.Flatten()(keras.layers.Rescaling(1 / 16)(inputs))
+    return keras.Model(inputs, keras.layers.Dense(10)(norm()(keras.layers.Dense(8)(x))))
+"""
+
+
+@pytest.mark.usefixtures("_devices")
+def test_a_network_that_prepares_its_inputs_gets_them_as_stored_and_claims_own_networks_scaled(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(PREPARES)
+    digits = load("digits")
+    bench = Bench(digits, f"{tmp_path / 'mine.py'}:network", None, "quick")
+    assert bench.dataset.divisor == 1.0
+    assert bench.program("none", runs=1, layout="map").trainer.divisor == 1.0
+    assert "itself (Rescaling)" in bench.dataset.notes[-1]
+    other = bench.with_scaled_inputs
+    assert other.dataset is digits
+    assert other.program("none", model="mlp", widths=(4,), runs=1, layout="map").trainer.divisor == 16.0
+    assert bench.with_scaled_inputs is other
+    plain = Bench(digits, "mlp", None, "quick")
+    assert plain.with_scaled_inputs is plain
+
+
+def test_claims_with_a_network_of_their_own_are_marked() -> None:
+    """Those whose source builds a network other than the bench's."""
+    marked = {name for name, claim in CLAIMS.items() if claim.own_network}
+    assert marked == {"attention", "gradient-flow", "output-moments", "recurrent", "redundant-bias"}
 
 
 WRONG = {

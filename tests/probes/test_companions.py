@@ -91,3 +91,15 @@ def test_fewer_than_two_batches_are_refused() -> None:
     trainer, _ = alone(plain(), batch_size=BATCH)
     with pytest.raises(InputError, match="at least two batches, 16 samples, got 15 samples; give more"):
         companions.layers(trainer, samples(2 * BATCH - 1, 4)[0])
+
+
+def test_integers_have_a_spread_and_no_derivatives() -> None:
+    layers = [keras.Input((3,), dtype="int32"), keras.layers.Embedding(9, 4), keras.layers.Flatten()]
+    model = drawn(keras.Sequential([*layers, NORMS["batch"](name="norm"), keras.layers.Dense(2)]))
+    x = np.random.default_rng(3).integers(0, 9, (2 * BATCH, 3)).astype(np.int32)
+    trainer, _ = alone(model, batch_size=BATCH, divisor=None)
+    assert list(companions.layers(trainer, x)) == ["spread", "relative_spread"]
+    found = measured(companions, model, x, np.zeros(len(x), np.int32), divisor=None)
+    assert found["spread"] > 0
+    assert np.isnan(found["leak"])
+    assert np.isnan(found["own"])

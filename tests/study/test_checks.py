@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from normlab.data import Dataset, Part
 from normlab.errors import InputError
-from normlab.study.checks import check
+from normlab.study.checks import check, require_images
 from normlab.study.design import make_study
 
 
@@ -90,3 +91,14 @@ def test_the_batch_size_suggested_is_accepted(num_train: int) -> None:
         else:
             assert num_train % batch_size != 1
             assert batch_size > 1
+
+
+def test_images_with_their_channels_first_are_not_augmented() -> None:
+    last, first = (
+        replace(_dataset(10), train=Part(np.zeros((10, *shape), np.uint8), np.zeros(10, np.int32)))
+        for shape in ((4, 5, 3), (3, 4, 5))
+    )
+    require_images(make_study({"augment": "flip"}), last, last)
+    require_images(make_study({}), last, first)
+    with pytest.raises(InputError, match=r"channels first, got flip for inputs of shape \(3, 4, 5\); .* \(4, 5, 3\)"):
+        require_images(make_study({"augment": "flip"}), last, first)

@@ -15,9 +15,9 @@ from normlab.study.compiled import require_study_loss
 LOSSES = keras.losses
 
 
-def _model(activation: str | None) -> keras.Model:
+def _model(activation: str | None, num_outputs: int = 3) -> keras.Model:
     return keras.Sequential(
-        [keras.Input((4,)), keras.layers.Dense(3, activation=activation, kernel_initializer="ones")]
+        [keras.Input((4,)), keras.layers.Dense(num_outputs, activation=activation, kernel_initializer="ones")]
     )
 
 
@@ -97,3 +97,29 @@ def test_the_loss_of_a_file_is_looked_at_too(loss: Any, tmp_path: Path) -> None:
     model.compile("adam", LOSSES.SparseCategoricalCrossentropy())
     model.save(tmp_path / "same.keras")
     require_study_loss(model, compiled_loss(tmp_path / "same.keras"), "classification")
+
+
+ONE_OUTPUT: dict[str, tuple[str | None, Any, str]] = {
+    "sigmoid": ("sigmoid", "binary_crossentropy", ""),
+    "sigmoid by class": ("sigmoid", LOSSES.BinaryCrossentropy(), ""),
+    "logit": (None, LOSSES.BinaryCrossentropy(from_logits=True), ""),
+    "logit taken for a probability": (None, "binary_crossentropy", r"from_logits=False for .* ends in no sigmoid"),
+    "probability taken for a logit": (
+        "sigmoid",
+        LOSSES.BinaryCrossentropy(from_logits=True),
+        r"from_logits=True for a model that ends in sigmoid",
+    ),
+    "of several outputs": ("sigmoid", "sparse_categorical_crossentropy", r"compile it with binary_crossentropy, or"),
+    "smoothed": ("sigmoid", LOSSES.BinaryCrossentropy(label_smoothing=0.1), r"label_smoothing=0\.1"),
+}
+
+
+@pytest.mark.parametrize("case", ONE_OUTPUT)
+def test_one_output_for_two_classes_has_the_binary_loss(case: str) -> None:
+    activation, loss, message = ONE_OUTPUT[case]
+    model = _model(activation, 1)
+    if not message:
+        require_study_loss(model, loss, "classification")
+        return
+    with pytest.raises(InputError, match=message):
+        require_study_loss(model, loss, "classification")

@@ -103,3 +103,28 @@ def test_a_model_that_does_not_fit_the_data_is_refused(case: str) -> None:
 def test_a_model_that_fits_is_returned() -> None:
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
     assert fitting(model, DATASET) is model
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", "linear"])
+def test_two_classes_may_have_one_output(activation: str) -> None:
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1, activation=activation)])
+    assert fitting(model, DATASET) is model
+
+
+@pytest.mark.parametrize("activation", ["softmax", "relu", "tanh", "hard_sigmoid", "softplus"])
+def test_one_output_that_is_neither_probability_nor_logit_is_refused(activation: str) -> None:
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1, activation=activation)])
+    with pytest.raises(InputError, match=rf"one output .* sigmoid, or in no activation, got {activation} at the end"):
+        fitting(model, DATASET)
+
+
+def test_three_classes_need_three_outputs() -> None:
+    dataset = Dataset("d", "classification", PART, PART, PART, ("a", "b", "c"), 1.0, ())
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1, activation="sigmoid")])
+    with pytest.raises(InputError, match=r"output shape must be \(3,\) for d, got \(1,\); change its output layer\.$"):
+        fitting(model, dataset)
+
+
+def test_an_input_of_any_size_fits() -> None:
+    model = keras.Sequential([keras.Input((None,)), keras.layers.Embedding(5, 3), keras.layers.LSTM(2)])
+    assert fitting(model, DATASET) is model

@@ -139,3 +139,10 @@ def test_divergence_is_judged_on_the_loss_without_penalties(penalty: float, rate
     assert penalty * sum(float(jnp.abs(v).sum()) for v in values) > objective.divergence_bound or diverges
     after, _ = _epoch(trainer, state, np.arange(NUM))
     assert bool(after.diverged_step) is diverges
+
+
+def test_integers_stay_as_they_are_without_a_divisor() -> None:
+    ids = np.array([[3, 2**24 + 1]], np.int32)
+    found = scaled(jnp.asarray(ids), None)
+    assert found.dtype == jnp.int32
+    np.testing.assert_array_equal(found, ids)

@@ -11,9 +11,12 @@ import pytest
 
 from normlab.norms import NORMS
 from normlab.train.objective import (
+    binary_cross_entropy,
     cross_entropy,
     ends_in,
+    has_one_output,
     objective_for,
+    probability_binary_cross_entropy,
     probability_cross_entropy,
     squared_error,
 )
@@ -66,6 +69,68 @@ def test_smoothed_labels_are_kerass_own(ending: str, smoothing: float) -> None:
     plain = objective_for("classification", 4, ENDINGS[ending][0]())
     assert objective.per_sample is plain.per_sample
     assert plain.descended is None
+
+
+BINARY = RNG.normal(0, 3, size=(12, 1)).astype(np.float32)
+CLASSES = np.arange(12, dtype=np.int32) % 2
+
+
+def _sigmoid(logits: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-logits.astype(np.float64)))
+
+
+def test_binary_cross_entropy_of_a_logit_is_minus_the_log_of_the_class_probability() -> None:
+    losses, hits = binary_cross_entropy(BINARY, CLASSES)
+    chance = _sigmoid(BINARY)[:, 0]
+    np.testing.assert_allclose(losses, -np.log(np.where(CLASSES == 1, chance, 1 - chance)), rtol=1e-5)
+    assert np.array_equal(hits, (BINARY[:, 0] > 0) == (CLASSES == 1))
+    theirs = keras.losses.BinaryCrossentropy(from_logits=True)(CLASSES[:, None], BINARY)
+    assert float(losses.mean()) == pytest.approx(float(theirs), rel=1e-5)
+
+
+def test_binary_cross_entropy_of_large_logits_stays_finite() -> None:
+    losses, hits = binary_cross_entropy(np.array([[1e4], [1e4], [0.0]], np.float32), np.array([1, 0, 1], np.int32))
+    assert losses.tolist() == pytest.approx([0.0, 1e4, math.log(2)])
+    assert hits.tolist() == [1.0, 0.0, 0.0]
+
+
+def test_binary_cross_entropy_of_a_probability_is_clipped_as_keras_clips_it() -> None:
+    probabilities = _sigmoid(BINARY).astype(np.float32)
+    probabilities[:2] = [[1.0], [0.0]]
+    losses, hits = probability_binary_cross_entropy(probabilities, CLASSES)
+    theirs = keras.losses.BinaryCrossentropy(reduction=None)(CLASSES[:, None], probabilities)
+    np.testing.assert_allclose(losses, np.asarray(theirs), rtol=1e-4, atol=1e-6)
+    assert float(losses[0]) == pytest.approx(-math.log(1e-7), rel=0.2)  # 1 - 1e-7 is no float32
+    assert np.array_equal(hits, (probabilities[:, 0] > 0.5) == (CLASSES == 1))
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", None])
+def test_one_output_is_of_two_classes(activation: str | None) -> None:
+    model = _ending(keras.layers.Dense(1, activation=activation))
+    objective = objective_for("classification", 2, model, 0.1)
+    assert (objective.name, objective.uninformed_loss) == ("binary cross-entropy", math.log(2))
+    assert objective.divergence_bound == pytest.approx(100 * math.log(2))
+    chosen = probability_binary_cross_entropy if activation else binary_cross_entropy
+    assert objective.per_sample is chosen
+    assert objective.descended is not None
+    outputs = _sigmoid(BINARY).astype(np.float32) if activation else BINARY
+    theirs = keras.losses.BinaryCrossentropy(from_logits=not activation, label_smoothing=0.1, reduction=None)
+    expected = np.asarray(theirs(CLASSES[:, None].astype(np.float32), outputs))
+    np.testing.assert_allclose(objective.descended(outputs, CLASSES), expected, rtol=1e-4, atol=1e-5)
+    assert objective_for("regression", 1, model).per_sample is squared_error
+
+
+def test_two_classes_cost_the_same_with_one_output_as_with_two() -> None:
+    two = np.concatenate([np.zeros_like(BINARY), BINARY], axis=1)
+    for found, expected in zip(binary_cross_entropy(BINARY, CLASSES), cross_entropy(two, CLASSES), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_the_number_of_outputs_is_seen() -> None:
+    assert has_one_output(_ending(keras.layers.Dense(1)))
+    assert has_one_output(_Subclassed(keras.layers.Dense(1)))
+    assert not has_one_output(_ending(keras.layers.Dense(2)))
+    assert not has_one_output(_Subclassed(keras.layers.Dense(2)))
 
 
 def test_knowing_nothing_costs_the_same_under_smoothing() -> None:

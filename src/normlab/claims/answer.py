@@ -81,11 +81,12 @@ def answer(
     """
     answers = []
     for claim in claims:
-        why_not = claim.applies(bench)
+        put_to = bench.with_scaled_inputs if claim.own_network else bench
+        why_not = claim.applies(put_to)
         if why_not:
             one = Answer(claim, not_applicable(why_not), None, 0.0)
         else:
-            evidence, seconds = record.evidence(claim.id) or _measured(claim, bench, record)
+            evidence, seconds = record.evidence(claim.id) or _measured(claim, put_to, record)
             one = Answer(claim, claim.judge(evidence), claim.draw(evidence), seconds)
         answers.append(one)
         so_far = corrected(answers)

@@ -159,6 +159,7 @@ def _by_epoch(evidence: pl.DataFrame, quantity: str) -> list[float]:
 CLAIM = Claim(
     id="attention",
     kind="limit",
+    own_network=True,
     statement="Batch normalization does not suit self-attention.",
     protocol="a transformer encoder over the rows of an image (one block of width 16, unless the network asked about "
     "is a transformer), with batch norm, layer norm, dynamic tanh and, with the full budget, RMS norm; Adam, every "

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -65,19 +67,36 @@ class Bench:
         from normlab.train.devices import run_mesh
         from normlab.train.initial import InitialValues
 
-        self.dataset, self.model, self.budget = dataset, model, budget
+        self.model, self.budget = model, budget
         self._network = network_of(model, network or {})
+        self.loaded, self.dataset = dataset, self._network.matched(dataset)
         self.network = dict(self._network.options)
         self.seeds = list(range(SEEDS[budget]))
         self.tuning_seeds = list(range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + TUNING_SEEDS[budget]))
         self.epochs = EPOCHS[budget]
         self.batch_size = _batch_size(len(dataset.train))
         self.values: InitialValues = InitialValues()
-        self.data: DeviceData = place(dataset.train, dataset.validation, dataset.test, run_mesh())
+        self.data: DeviceData = place(self.dataset.train, self.dataset.validation, self.dataset.test, run_mesh())
         self._programs: dict[str, Population] = {}
         self._layouts: dict[str, Layout] = {}
         self._grids: dict[str, Trained] = {}
         self.watched: dict[str, Trained] = {}
+
+    @cached_property
+    def with_scaled_inputs(self) -> Bench:
+        """A bench on the data as they were loaded, scaled, for networks other than one that prepares its inputs itself.
+
+        This bench where its network does not. Programs and rates are not shared.
+        """
+        if self.dataset is self.loaded:
+            return self
+        from normlab.train.device_data import place
+
+        other = copy.copy(self)
+        other.dataset, parts = self.loaded, self.loaded.parts
+        other.data = place(parts["train"], parts["validation"], parts["test"], self.data.mesh)
+        other._programs, other._layouts, other._grids, other.watched = {}, {}, {}, {}
+        return other
 
     def build(self, norm: str | Norm, model: str | None = None, **options: Any) -> keras.Model:
         """Return a network with a norm; `options` replace the bench's, or are those of another `model`."""

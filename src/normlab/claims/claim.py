@@ -42,6 +42,8 @@ class Claim:
         judge: (evidence) -> finding.
         draw: (evidence) -> the one figure that shows it.
         applies: (bench) -> why it says nothing about this data or network; empty if it does.
+        own_network: Whether it measures a network of its own, which needs its inputs scaled whatever the bench's does
+            with them.
     """
 
     id: str
@@ -55,3 +57,4 @@ class Claim:
     judge: Callable[[pl.DataFrame], Finding]
     draw: Callable[[pl.DataFrame], Drawing]
     applies: Callable[[Bench], str] = always
+    own_network: bool = False

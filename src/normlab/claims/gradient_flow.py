@@ -161,6 +161,7 @@ def _deepest(evidence: pl.DataFrame) -> dict[tuple[str, str], int]:
 CLAIM = Claim(
     id="gradient-flow",
     kind="benefit",
+    own_network=True,
     statement="Batch normalization mends vanishing and exploding gradients.",
     protocol="equal Dense layers of 64 units (weights after He for ReLU, after LeCun for sigmoid and tanh), norm "
     "before the activation; ‖∂L/∂h_l‖ over all layers at the start and after training at each arm's own best rate; "

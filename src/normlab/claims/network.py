@@ -45,6 +45,19 @@ class Network:
         resolved = MODELS[name].resolve({**(self.options if name == self.name else {}), **options})
         return MODELS[name].build(norm, dataset.input_shape, dataset.num_outputs, **resolved)
 
+    def matched(self, dataset: Dataset) -> Dataset:
+        """Return the data as a function of the user's own takes them (`normlab.study.matching`).
+
+        Raises:
+            InputError: As `build`; or if an input is no row of the table that it is looked up in.
+        """
+        if self.function is None:
+            return dataset
+        from normlab.norms import NORMS
+        from normlab.study.matching import matched
+
+        return matched(dataset, {name: self.build(NORMS[name], dataset) for name in ("none", "batch")})
+
 
 def require_network(model: str, options: Mapping[str, Any]) -> None:
     """Check a model and its options without running a file of the user's.

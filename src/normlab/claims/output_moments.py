@@ -85,6 +85,7 @@ def draw(evidence: pl.DataFrame) -> Drawing:
 CLAIM = Claim(
     id="output-moments",
     kind="property",
+    own_network=True,
     statement="The output of batch normalization has mean beta and standard deviation gamma.",
     protocol="one batch of the data through a Dense layer and batch norm in training mode, gamma and beta drawn at "
     "random; moments per unit against the definition",

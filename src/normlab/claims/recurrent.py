@@ -188,6 +188,7 @@ def _kept(evidence: pl.DataFrame, arm: str, gamma: float) -> float:
 CLAIM = Claim(
     id="recurrent",
     kind="limit",
+    own_network=True,
     statement="Batch normalization does not suit recurrent networks.",
     protocol="a recurrent network over the rows of an image (tanh, 32 units, unless the network asked about is "
     "recurrent), a norm on the products of input and state; batch norm with statistics shared over time or kept per "

@@ -188,6 +188,7 @@ def _largest(evidence: pl.DataFrame, arm: str, quantity: str, batches_seen: int 
 CLAIM = Claim(
     id="redundant-bias",
     kind="property",
+    own_network=True,
     statement="The bias of a layer before batch normalization is redundant.",
     protocol="a Dense layer with bias before batch norm, on one batch: the bias is changed by as much as the "
     "pre-activations vary, in training mode and in evaluation mode, there also while the running mean adapts",

@@ -38,6 +38,7 @@ def answer_claims(
     network: Mapping[str, Any] | None = None,
     budget: Budget = "quick",
     watch: Callable[[list[Answer]], None] = lambda _: None,
+    notify: Callable[[str], None] = lambda _: None,
 ) -> list[Answer]:
     """Answer claims on data and a network, and write `claims.json` and the evidence behind it after each of them.
 
@@ -52,6 +53,7 @@ def answer_claims(
         network: Options of a named model.
         budget: `quick` or `full`.
         watch: Called after each claim with the answers so far.
+        notify: Called, before anything is measured, with each note on what was inferred from data and model.
 
     Raises:
         InputError: For wrong data, model, option, budget or folder; nothing is written then.
@@ -72,6 +74,8 @@ def answer_claims(
     for norm in ("none", "batch"):  # a function of the user's that does not fit is refused before anything is written
         bench.build(norm)
     with record.opened(_identity(bench, data), _about()):
+        for note in bench.dataset.notes:
+            notify(note)
         return answer(claims, bench, record, watch)
 
 
@@ -88,6 +92,7 @@ def _identity(bench: Bench, data: str) -> dict[str, Any]:
             "task": dataset.task,
             "input_shape": list(dataset.input_shape),
             "counts": {name: len(part) for name, part in dataset.parts.items()},
+            "notes": list(dataset.notes),
             "hashes": dataset.hashes,
         },
         "model": bench.model,

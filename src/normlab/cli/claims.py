@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from normlab.cli.console import complain, new_console
-from normlab.cli.screen import DataDir, NetworkOptions, Out, named_values, warnings_in_a_line
+from normlab.cli.screen import DataDir, NetworkOptions, Out, named_values, show_note, warnings_in_a_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -50,7 +50,7 @@ def claims(
     options = {"data_dir": data_dir, "target": target, "model": model, "network": named_values(network or [])}
     try:
         with _watching(chosen) as watch, warnings_in_a_line():
-            answers = answer_claims(chosen, folder, data=data, budget=budget, watch=watch, **options)  # type: ignore[arg-type]
+            answers = answer_claims(chosen, folder, data=data, budget=budget, watch=watch, notify=show_note, **options)  # type: ignore[arg-type]
     except KeyboardInterrupt:
         kept = f"; the same command with --out {folder} goes on" if folder.exists() else ""
         complain(f"interrupted{kept}")

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from normlab.cli.screen import DataDir, NetworkOptions, Out, named_values, run_and_show
+from normlab.cli.screen import DataDir, NetworkOptions, Out, TaskOption, named_values, run_and_show
 from normlab.errors import InputError
 from normlab.study.engines import require_engine
 from normlab.study.limits import CHECKPOINT_SECONDS, make_limits
@@ -21,6 +21,7 @@ def run(
     data_dir: DataDir = None,
     target: Annotated[str | None, typer.Option(help="Target column of a .csv or .parquet file.")] = None,
     missing: Annotated[str | None, typer.Option(help="Missing values in a table: error, drop or mean.")] = None,
+    task: TaskOption = None,
     split_seed: Annotated[int | None, typer.Option(help="Draws the split of data that come without parts.")] = None,
     model: Annotated[
         str | None,
@@ -106,6 +107,7 @@ def run(
         "data_dir": data_dir,
         "target": target,
         "missing": missing,
+        "task": task,
         "split_seed": split_seed,
         "model": model,
         "weights": weights,

@@ -31,6 +31,9 @@ NetworkOptions = Annotated[
     list[str] | None,
     typer.Option(metavar="NAME=VALUE", help="An option of the network, such as depth=14; may be repeated."),
 ]
+TaskOption = Annotated[
+    str | None, typer.Option(help="What the target holds: classification (classes) or regression (a quantity).")
+]
 
 _MOST_DIGITS = 20
 
@@ -46,7 +49,7 @@ def run_and_show(
     from normlab.terminal import show_result
 
     with show_progress() as watch:
-        result = run_study(study, out=out, limits=limits, engine=engine, address=address, watch=watch, note=_note)
+        result = run_study(study, out=out, limits=limits, engine=engine, address=address, watch=watch, notify=show_note)
     try:
         show_result(new_console(), result)
     except OutputLostError as lost:
@@ -97,8 +100,9 @@ def warnings_in_a_line() -> Iterator[None]:
         yield
 
 
-def _note(sentence: str) -> None:
-    complain(f"note: {sentence}")
+def show_note(sentence: str) -> None:
+    """Print a note as one line on the standard error, as progress is: results alone go to the standard output."""
+    new_console(stderr=True).print(f"Note: {sentence}", soft_wrap=True)
 
 
 def named_values(texts: list[str], example: str = "--network depth=14") -> dict[str, Any]:

@@ -3,30 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from normlab.data.targets import task_of
+from normlab.data.dataset import Task
+from normlab.data.images import CHANNELS, Channels
+from normlab.data.labels import one_value_each
 from normlab.errors import InputError
 
-ARRAY_NAMES = ("x", "y", "x_train", "y_train", "x_val", "y_val", "x_validation", "y_validation", "x_test", "y_test")
+CHANNELS_NAME = "channels"
+ARRAY_NAMES = (
+    *("x", "y", "x_train", "y_train", "x_val", "y_val", "x_validation", "y_validation", "x_test", "y_test"),
+    CHANNELS_NAME,
+)
 Pairs = dict[str, tuple[np.ndarray, np.ndarray]]
 
 
-def read_pairs(source: Any) -> Pairs:
+class Read(NamedTuple):
+    """Inputs and targets by part, what was inferred about the targets, and where channels are, if that was said."""
+
+    pairs: Pairs
+    notes: tuple[str, ...]
+    channels: Channels | None
+
+
+def read_pairs(source: Any, task: Task | None = None) -> Read:
     """Read `(x, y)` or a mapping with names from `ARRAY_NAMES` into checked copies, by part.
 
     The parts are "whole", or "train", "test" and perhaps "validation".
 
+    Args:
+        source: The arrays.
+        task: What the user asked for.
+
     Raises:
         InputError: Names, shapes or types break a rule.
     """
-    pairs = _by_part(_named(source))
-    for part, (x, y) in pairs.items():
-        _require_pair(part, x, y)
+    named = _named(source)
+    channels = _channels(named.pop(CHANNELS_NAME, None))
+    notes: dict[str, None] = {}  # the same of every part counts once
+    pairs: Pairs = {}
+    for part, (x, given) in _by_part(named).items():
+        target = one_value_each(given, array_name("y", part), task)
+        if target.note:
+            notes[target.note.replace(array_name("y", part), "y", 1)] = None
+        _require_pair(part, x, target.values)
+        pairs[part] = (x, target.values)
     _require_alike(pairs)
-    return pairs
+    return Read(pairs, tuple(notes), channels)
 
 
 def array_name(letter: str, part: str) -> str:
@@ -81,8 +106,6 @@ def _as_array(name: str, value: Any) -> np.ndarray:
         raise InputError(
             f"{name} must hold numbers or text", f"dtype {array.dtype}", "convert it, for example with astype(float)"
         )
-    if name.startswith("y") and array.ndim == 2 and array.shape[1] == 1:
-        array = array[:, 0]
     # A copy: the data set and its hashes must not change when the caller's array does.
     return array.copy() if array is value or array.base is not None else array
 
@@ -97,12 +120,6 @@ def _require_pair(part: str, x: np.ndarray, y: np.ndarray) -> None:
         )
     if x.dtype.kind not in "biuf":
         raise InputError(f"{x_name} must hold numbers", f"dtype {x.dtype}", "convert it with astype(float)")
-    if y.ndim != 1:
-        raise InputError(
-            f"{y_name} must have one value per sample",
-            f"shape {y.shape}",
-            "give class indices, for example y.argmax(axis=1) of one-hot rows",
-        )
     if len(x) != len(y):
         raise InputError(
             f"{x_name} and {y_name} must have the same length", f"{len(x)} and {len(y)}", "give one y per sample of x"
@@ -125,9 +142,22 @@ def _require_alike(pairs: Pairs) -> None:
             raise InputError(
                 f"x_{part} must have the type of x_{first}", f"{other_x.dtype} and {x.dtype}", "convert one of them"
             )
-        if task_of(other_y, f"y_{part}") != task_of(y, f"y_{first}") or (other_y.dtype.kind in "UT") != (
-            y.dtype.kind in "UT"
-        ):
+        if _kind(other_y) != _kind(y):
             raise InputError(
                 f"y_{part} must have the type of y_{first}", f"{other_y.dtype} and {y.dtype}", "convert one of them"
             )
+
+
+def _kind(y: np.ndarray) -> str:
+    """Text, floats, whole numbers (booleans too), or the dtype itself."""
+    kinds = {"U": "text", "T": "text", "f": "floats", "i": "whole", "u": "whole", "b": "whole"}
+    return kinds.get(y.dtype.kind, str(y.dtype))
+
+
+def _channels(given: np.ndarray | None) -> Channels | None:
+    if given is None:
+        return None
+    found = str(given) if given.ndim == 0 else str(given.tolist())
+    if found not in CHANNELS:
+        raise InputError(f"{CHANNELS_NAME} must be known", repr(found), f"choose one of {', '.join(CHANNELS)}")
+    return found  # type: ignore[return-value]

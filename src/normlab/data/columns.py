@@ -16,17 +16,23 @@ MAX_CATEGORIES = 100
 
 
 class Encoded(NamedTuple):
-    """`(rows, columns)` float32, the columns' names, and sentences on what was done."""
+    """`(rows, columns)` float32, the columns' names, and sentences on what was done.
+
+    `stored` holds numbers before they were standardized, in the same columns; `scaling` is the sentence about that.
+    """
 
     x: np.ndarray
     names: tuple[str, ...]
     notes: tuple[str, ...]
+    stored: np.ndarray
+    scaling: str
 
 
 class _Block(NamedTuple):
     values: np.ndarray
     names: list[str]
     num_unseen: int
+    stored: np.ndarray
 
 
 def require_encodable(frame: pl.DataFrame) -> None:
@@ -78,12 +84,13 @@ def encode_columns(frame: pl.DataFrame, train_rows: np.ndarray) -> Encoded:
         for column in frame.columns
     ]
     num_categorical = sum(_is_category(frame[column]) for column in frame.columns)
-    notes = []
+    scaling = ""
     if num_categorical < len(blocks):
-        notes.append(
+        scaling = (
             f"{len(blocks) - num_categorical} numeric columns are standardized with the training part's means "
             "and standard deviations."
         )
+    notes = [scaling] if scaling else []
     if num_categorical:
         num_unseen = sum(block.num_unseen for block in blocks)
         notes.append(
@@ -91,7 +98,8 @@ def encode_columns(frame: pl.DataFrame, train_rows: np.ndarray) -> Encoded:
             f"{num_unseen:,} cells of the other parts hold another category and are all zeros."
         )
     x = np.concatenate([block.values for block in blocks], axis=1)
-    return Encoded(x, tuple(name for block in blocks for name in block.names), tuple(notes))
+    names = tuple(name for block in blocks for name in block.names)
+    return Encoded(x, names, tuple(notes), np.concatenate([block.stored for block in blocks], axis=1), scaling)
 
 
 def _is_category(series: pl.Series) -> bool:
@@ -110,7 +118,7 @@ def _numbers(series: pl.Series, train_rows: np.ndarray) -> _Block:
     _require_seen(len(seen), series.name)
     values[np.isnan(values)] = training_moments(seen[:, None]).mean[0]
     moments = training_moments(values[train_rows, None])
-    return _Block(standardize(values[:, None], moments, (series.name,)), [series.name], 0)
+    return _Block(standardize(values[:, None], moments, (series.name,)), [series.name], 0, values[:, None])
 
 
 def _require_seen(num_seen: int, column: str) -> None:
@@ -135,4 +143,4 @@ def _one_hot(series: pl.Series, train_rows: np.ndarray) -> _Block:
     names = [
         f"{series.name} is missing" if category is None else f"{series.name}={category}" for category in categories
     ]
-    return _Block(values, names, len(cells) - len(known))
+    return _Block(values, names, len(cells) - len(known), values)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -10,6 +11,7 @@ from typing import Literal
 import numpy as np
 
 Task = Literal["classification", "regression"]
+TASKS: tuple[Task, ...] = ("classification", "regression")
 PART_NAMES = ("train", "validation", "test")
 
 
@@ -18,7 +20,7 @@ class Part:
     """One part of a data set; `len(part)` is its number of samples.
 
     Args:
-        x: Inputs, `(n, *input_shape)`; uint8 for pixels, float32 for tables.
+        x: Inputs, `(n, *input_shape)`; uint8 or uint16 for pixels, int32 for indices, float32 otherwise.
         y: `(n,)`; int32 class index, or float32 standardized with the training part's moments (regression).
     """
 
@@ -42,10 +44,18 @@ class Dataset:
         test: Part that results are reported on.
         classes: Name of each class, in the order of its index; empty for regression.
         divisor: The training program computes `x / divisor` in float32: 255 for pixels, 16 for digits, 1 for tables.
+            None hands integers over as they are.
         description: Short sentences: source, parts, preprocessing, missing values, licence.
         columns: Names of a table's input columns after one-hot encoding; empty for other inputs.
         target_mean: Regression: `y = (target - target_mean) / target_scale`.
         target_scale: See `target_mean`.
+        notes: Sentences on what was inferred from the data and might be wrong, such as a separator, a column that was
+            left out, or words that were read as missing values; empty for the named data sets.
+        scaling: The sentence of the description or the notes that says how inputs are scaled; it does not hold for
+            `as_stored`.
+        stored: Inputs of each part before they were standardized; None where `x` holds them as they are.
+        layout: The note that says that the axis of channels, which came first, was moved to the end; empty if it was
+            not.
     """
 
     name: str
@@ -54,11 +64,15 @@ class Dataset:
     validation: Part
     test: Part
     classes: tuple[str, ...]
-    divisor: float
+    divisor: float | None
     description: tuple[str, ...]
     columns: tuple[str, ...] = ()
     target_mean: float = 0.0
     target_scale: float = 1.0
+    notes: tuple[str, ...] = ()
+    scaling: str = ""
+    stored: Mapping[str, np.ndarray] | None = None
+    layout: str = ""
 
     @property
     def input_shape(self) -> tuple[int, ...]:

@@ -19,6 +19,7 @@ def load_embedded(name: str, split_seed: int) -> Dataset:
     x, labels, columns = _raw(name)
     split = split_three(len(x), labels, source.classes, split_seed)
     parts = [x[rows] for rows in split]
+    stored = dict(zip(split._fields, parts, strict=True)) if columns else None
     if columns:
         moments = training_moments(parts[0])
         parts = [standardize(values, moments, columns) for values in parts]
@@ -42,6 +43,8 @@ def load_embedded(name: str, split_seed: int) -> Dataset:
             f"Licence: {source.licence}.",
         ),
         columns=columns,
+        scaling=preprocessing,
+        stored=stored,
     )
 
 

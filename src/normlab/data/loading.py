@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from normlab.data.catalog import DATASETS
-from normlab.data.dataset import Dataset
+from normlab.data.dataset import TASKS, Dataset, Task
 from normlab.data.locate import data_folder, find_files, home_expanded
 from normlab.data.missing import CHOICES, Missing
 from normlab.errors import InputError
@@ -23,6 +23,7 @@ def load(
     data_dir: Path | str | None = None,
     target: str | None = None,
     missing: Missing = "error",
+    task: Task | None = None,
     split_seed: int = 0,
     name: str | None = None,
 ) -> Dataset:
@@ -36,6 +37,7 @@ def load(
         target: Name of the target column, for .csv and .parquet.
         missing: What is done about missing values in .csv and .parquet: refuse them, drop their rows, or fill numbers
             with the training part's mean and give categories one of their own.
+        task: Whether the target holds classes or a quantity; default: what its type and values say.
         split_seed: What the 60/20/20 split is drawn from; the official parts of MNIST, Fashion-MNIST and CIFAR-10,
             and parts that the user gives, stay as they are.
         name: Name of the result; default: the data set's name, the file's name, or "arrays".
@@ -45,16 +47,20 @@ def load(
     """
     if missing not in CHOICES:
         raise InputError("missing must be known", repr(missing), f"choose one of {', '.join(CHOICES)}")
+    if task not in (None, *TASKS):
+        raise InputError("task must be known", repr(task), f"choose one of {', '.join(TASKS)}")
     if isinstance(source, str) and source in DATASETS:
         _refuse_target(target)
+        if task is not None:
+            raise InputError(f"task must be left out where data are {source}", repr(task), "leave task out")
         dataset = _load_named(source, data_dir, split_seed)
         return dataset if name is None else replace(dataset, name=name)
     if isinstance(source, (str, Path)):
-        return _load_file(source, target, missing, split_seed, name)
+        return _load_file(source, target, missing, task, split_seed, name)
     _refuse_target(target)
     from normlab.data.arrays import load_arrays
 
-    return load_arrays(source, split_seed, name or "arrays", "Arrays given by the user.")
+    return load_arrays(source, split_seed, name or "arrays", "Arrays given by the user.", task)
 
 
 def _load_named(name: str, data_dir: Path | str | None, split_seed: int) -> Dataset:
@@ -73,7 +79,9 @@ def _load_named(name: str, data_dir: Path | str | None, split_seed: int) -> Data
     return load_official(name, folder.path)
 
 
-def _load_file(source: str | Path, target: str | None, missing: Missing, split_seed: int, name: str | None) -> Dataset:
+def _load_file(
+    source: str | Path, target: str | None, missing: Missing, task: Task | None, split_seed: int, name: str | None
+) -> Dataset:
     path = home_expanded(source)
     suffix = path.suffix.lower()
     if suffix not in _FILE_SUFFIXES:
@@ -87,14 +95,18 @@ def _load_file(source: str | Path, target: str | None, missing: Missing, split_s
     if suffix != ".npz":
         from normlab.data.tables import load_table
 
-        return load_table(path, target, missing, split_seed, name or path.stem)
+        return load_table(path, target, missing, task, split_seed, name or path.stem)
     _refuse_target(target)
     from normlab.data.array_input import ARRAY_NAMES
     from normlab.data.arrays import load_arrays
     from normlab.data.npz import read_npz
 
     return load_arrays(
-        read_npz(path, ARRAY_NAMES), split_seed, name or path.stem, f"Arrays of {path.name}, given by the user."
+        read_npz(path, ARRAY_NAMES),
+        split_seed,
+        name or path.stem,
+        f"Arrays of {path.name}, given by the user.",
+        task,
     )
 
 

@@ -13,6 +13,7 @@ from normlab.data.dataset import Dataset, Part
 from normlab.data.idx import parse_idx
 from normlab.data.locate import require_files
 
+PIXELS = "Pixels 0 to 255 are divided by 255."
 _NUM_VALIDATION = 5_000
 
 
@@ -47,10 +48,11 @@ def load_official(name: str, folder: Path) -> Dataset:
             f"{counts[0]} training, {counts[1]} validation and {counts[2]} test images: "
             f"validation is the {which} {_NUM_VALIDATION:,} of the official training images; "
             "test is the official test part.",
-            "Pixels 0 to 255 are divided by 255.",
+            PIXELS,
             "No missing values.",
             f"Licence: {source.licence}.",
         ),
+        scaling=PIXELS,
     )
 
 

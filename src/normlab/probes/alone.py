@@ -23,7 +23,7 @@ def alone(
     objective: Objective | None = None,
     optimizer: keras.optimizers.Optimizer | None = None,
     batch_size: int = 32,
-    divisor: float = 1.0,
+    divisor: float | None = 1.0,
 ) -> tuple[Trainer, RunState]:
     """Return (trainer, state) of a model as it stands, for the probes: `measure(trainer, state, x, y)`.
 
@@ -36,7 +36,7 @@ def alone(
             layer; where a subclassed model makes its layers in another order than it calls them, give it.
         optimizer: For the probe that takes a step; by default the compiled model's own, or else Keras's SGD.
         batch_size: For the probes that cut samples into batches.
-        divisor: Inputs are divided by it.
+        divisor: Inputs are divided by it; None for integers, which stay as they are.
 
     Raises:
         InputError: For a model that is not built, or an unknown task.

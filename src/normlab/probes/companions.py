@@ -24,7 +24,7 @@ QUANTITIES = ("spread", "relative_spread", "leak", "own")
 
 
 def layers(trainer: Trainer, x: Any) -> Layers:
-    """Return the quantities; each is one of the whole network.
+    """Return the quantities; each is one of the whole network. Integer inputs have no `leak` and `own`.
 
     Raises:
         InputError: If there are fewer than two batches of samples: then a sample meets no others.
@@ -35,7 +35,7 @@ def layers(trainer: Trainer, x: Any) -> Layers:
             f"{len(x)} samples",
             "give more samples or a smaller batch size",
         )
-    return dict.fromkeys(QUANTITIES)
+    return dict.fromkeys(QUANTITIES if _has_derivatives(trainer) else QUANTITIES[:2])
 
 
 def measure(trainer: Trainer, state: RunState, x: jax.Array, y: jax.Array, *, seed: int = 0) -> Measured:  # noqa: ARG001
@@ -48,7 +48,7 @@ def measure(trainer: Trainer, state: RunState, x: jax.Array, y: jax.Array, *, se
 
     with x as the network sees it, after division; leak and own are root mean squares over the first 4 samples i. The
     leak is exactly 0 for a norm of single samples. Dropout and noise count as companions: what they draw depends on a
-    sample's place in the batch.
+    sample's place in the batch. Of integer inputs there is no derivative: leak and own are NaN.
 
     Cost: 8 forward passes over x; one more over one batch, and 4 backward passes for each of the network's outputs.
 
@@ -82,6 +82,8 @@ def outputs_in(trainer: Trainer, state: RunState, inputs: jax.Array, order: jax.
 
 def _leak(trainer: Trainer, state: RunState, batch: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Return ‖∂f_i/∂x_j, j ≠ i‖ and ‖∂f_i/∂x_i‖, one output after the other: their Jacobian may not fit."""
+    if not _has_derivatives(trainer):
+        return jnp.full((), jnp.nan), jnp.full((), jnp.nan)
     outputs, back = jax.vjp(lambda inputs: _outputs(trainer, state, inputs), batch)
     num_leaking, num_outputs = min(NUM_LEAKING, len(batch)), outputs.shape[1]
 
@@ -95,6 +97,11 @@ def _leak(trainer: Trainer, state: RunState, batch: jax.Array) -> tuple[jax.Arra
     found = jax.lax.map(squares, jnp.arange(num_leaking * num_outputs)).sum(axis=0)
     leak, own = jnp.sqrt(found / num_leaking)
     return leak, own
+
+
+def _has_derivatives(trainer: Trainer) -> bool:
+    """Return whether the network takes floats; without a divisor, integers are handed over as they are."""
+    return trainer.divisor is not None
 
 
 def _outputs(trainer: Trainer, state: RunState, inputs: jax.Array) -> jax.Array:

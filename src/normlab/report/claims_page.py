@@ -143,7 +143,7 @@ def _method(content: Mapping[str, Any]) -> str:
     network = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in content["network"].items())
     versions = ", ".join(f"{name} {version}" for name, version in content["versions"].items())
     rows: list[tuple[str, Content]] = [
-        ("Data", f"{content['data']['name']}: {counts}"),
+        ("Data", " ".join([f"{content['data']['name']}: {counts}.", *content["data"].get("notes", [])])),
         ("Network", f"{content['model']}: {network}" if network else content["model"]),
         ("Seeds", f"{content['seeds']} pairs; the seed is the unit, never the epoch or the test sample"),
         ("Pairs", PAIRS),

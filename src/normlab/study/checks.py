@@ -44,6 +44,14 @@ def check(study: Study, dataset: Dataset) -> None:
         raise InputError("reach must be an accuracy of at most 1", study.reach, "give a share such as 0.95")
 
 
+def require_images(study: Study, loaded: Dataset, matched: Dataset) -> None:
+    """Raise `InputError` where images are to be augmented that the model takes with their channels first."""
+    if study.augment != "none" and matched.input_shape != loaded.input_shape:
+        rule = "augment must be none for a model that takes images with their channels first"
+        received = f"{study.augment} for inputs of shape {matched.input_shape}"
+        raise InputError(rule, received, f"leave it out, or give the model an input of shape {loaded.input_shape}")
+
+
 def _batch_size_without_single(num_samples: int, near: int) -> int:
     sizes = [size for size in range(2, num_samples + 1) if num_samples % size != 1]
     return min(sizes, key=lambda size: abs(size - near), default=num_samples)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 # Losses of Keras that are the study's, whatever the form of the labels, as functions; classes go by snake case.
 SAME_LOSSES = {
     "classification": ("sparse_categorical_crossentropy", "categorical_crossentropy"),
+    "two classes, one output": ("binary_crossentropy",),
     "regression": ("mean_squared_error",),
 }
 # Settings at which these losses are the study's; `from_logits` is as the model ends.
@@ -22,21 +23,24 @@ SAME_SETTINGS = {"label_smoothing": 0.0, "ignore_class": None, "reduction": "sum
 def require_study_loss(model: keras.Model, loss: Any, task: str) -> None:
     """Raise `InputError` where a model was compiled with a loss other than the study's; no loss is none.
 
-    The study minimizes the mean cross-entropy (of probabilities where the model ends in softmax, else of logits), or
-    the mean squared error. Optimizer and metrics of `compile` are not looked at: a study has its own.
+    The study minimizes the mean cross-entropy (of probabilities where the model ends in softmax, else of logits), the
+    binary one where there is one output for two classes, or the mean squared error. Optimizer and metrics of `compile`
+    are not looked at: a study has its own.
 
     Args:
         model: The model.
         loss: What it was compiled with, or what a .keras file records of it; None where there is nothing.
         task: "classification" or "regression".
     """
-    from normlab.train.objective import ends_in
+    from normlab.train.objective import ends_in, has_one_output
 
     if loss is None:
         return
     name, options = _described(_only(loss))
-    is_probability = ends_in(model, "softmax")
-    wanted = SAME_LOSSES[task]
+    is_binary = task == "classification" and has_one_output(model)
+    end = "sigmoid" if is_binary else "softmax"
+    is_probability = ends_in(model, end)
+    wanted = SAME_LOSSES["two classes, one output" if is_binary else task]
     action = f"compile it with {wanted[0]}, or not at all: a study has a loss and an optimizer of its own"
     if name not in wanted:
         raise InputError("the loss that a model is compiled with must be the study's", name, action)
@@ -45,12 +49,8 @@ def require_study_loss(model: keras.Model, loss: Any, task: str) -> None:
         options = {"from_logits": False, **options}
     for option, value in options.items():
         if option in expected and value != expected[option]:
-            received = f"{name} with {option}={value} for a model that ends in {_end(is_probability)}"
+            received = f"{name} with {option}={value} for a model that ends in {'' if is_probability else 'no '}{end}"
             raise InputError("the loss that a model is compiled with must be the study's", received, action)
-
-
-def _end(is_probability: bool) -> str:
-    return "softmax" if is_probability else "no softmax"
 
 
 def _only(value: Any) -> Any:

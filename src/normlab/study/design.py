@@ -36,6 +36,7 @@ class Study(Strict):
     data_dir: Path | None = None
     target: str | None = None
     missing: Literal["error", "drop", "mean"] = "error"
+    task: Literal["classification", "regression"] | None = None
     split_seed: int = Field(0, ge=0, le=MAX_SEED)
     model: str = "mlp"
     weights: Literal["redraw", "keep"] = "redraw"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from normlab.errors import InputError
 from normlab.models import mlp
 from normlab.norms import NORMS
@@ -24,6 +26,7 @@ def first_batch_example(study: Study, dataset: Dataset) -> dict[str, Any] | None
     from normlab.probes.worked_example import worked_example
     from normlab.train.blueprint import blueprint
     from normlab.train.initial import InitialValues
+    from normlab.train.loop import scaled
     from normlab.train.order import epoch_order
 
     if study.batch_size == 1:  # only arms without batch norm train on these
@@ -36,7 +39,7 @@ def first_batch_example(study: Study, dataset: Dataset) -> dict[str, Any] | None
     kernels = [v for v in plan.model.trainable_variables if v.name == "kernel"]
     kernel = InitialValues().stacked(plan, kernels[:1], [seed])[0][0]
     chosen = epoch_order(seed, 0, len(dataset.train))[: study.batch_size]
-    x = dataset.train.x[chosen].reshape(len(chosen), -1).astype("float32") / dataset.divisor
+    x = np.asarray(scaled(dataset.train.x[chosen].reshape(len(chosen), -1), dataset.divisor), np.float32)
     try:
         worked = worked_example(kernel, x, dataset.train.y[chosen], num_outputs=dataset.num_outputs, task=dataset.task)
     except InputError:  # the study is trained by now: an example that can't be made is left out

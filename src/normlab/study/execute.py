@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from normlab.store.files import writing_to
 from normlab.study import names
-from normlab.study.checks import check
+from normlab.study.checks import check, require_images
 from normlab.study.design import Study
 from normlab.study.engine import EngineMaker, OutOfTimeError
 from normlab.study.example import first_batch_example
@@ -17,6 +17,7 @@ from normlab.study.interruption import asking_to_stop
 from normlab.study.laboratory import PlanBuilder, build_plans
 from normlab.study.limits import Limits
 from normlab.study.local import LocalEngine
+from normlab.study.matching import matched
 from normlab.study.memory import bounded_parameters
 from normlab.study.probing import require_measurable
 from normlab.study.progress import Interrupted, Progress, StoppedError, ignore_note, ignore_progress
@@ -39,7 +40,7 @@ def execute(
     limits: Limits | None = None,
     engine: EngineMaker = LocalEngine,
     watch: Callable[[Progress], None] = ignore_progress,
-    note: Callable[[str], None] = ignore_note,
+    notify: Callable[[str], None] = ignore_note,
 ) -> dict[str, Any]:
     """Run a study in its folder, or go on with it, and return its summary; a complete one is not run again.
 
@@ -51,7 +52,7 @@ def execute(
         limits: What it may use.
         engine: What trains.
         watch: Called after every epoch of every arm.
-        note: Called before anything is trained with what is worth knowing by then, a sentence at a time.
+        notify: Called before anything is trained with each note: what was inferred, and what is worth knowing by then.
 
     Raises:
         InputError: If study, data, model or folder break a rule; before anything is trained. Also if the folder can't
@@ -61,15 +62,16 @@ def execute(
     """
     started = time.monotonic()
     check(study, dataset)
-    about_data = _about(dataset)
     limits = limits or Limits()
     with bounded_parameters(limits.memory_bytes):
         plans = build_plans(study, dataset, build_plan)
+    loaded, dataset = dataset, matched(dataset, {arm: plan.model for arm, plan in plans.items()})
+    require_images(study, loaded, dataset)
     require_measurable(study, dataset, plans)
     about = machine()
     identity = {
         "study": study.model_dump(mode="json", exclude={"data_dir"}),
-        "data": about_data,
+        "data": _about(dataset),
         "models": {arm: plan.digest() for arm, plan in plans.items()},
         "own_files": own_files(study),
         "code_sha256": code_sha256(),
@@ -79,6 +81,8 @@ def execute(
     notes = {arm: list(plan.notes) for arm, plan in plans.items()}
     with store.only_writer():
         store.open(identity, {"normlab": __version__, "machine": about, "started": _now(), "model_notes": notes})
+        for note in dataset.notes:
+            notify(note)
         finished = store.summary()
         if finished is not None:
             return finished
@@ -88,7 +92,7 @@ def execute(
             with asking_to_stop() as is_asked:
                 stages = Stages(study, dataset, plans, store, limits, deadline, engine, watch, digest, is_asked)
                 for sentence in settling_notes(stages.laboratory.statistics):
-                    note(sentence)
+                    notify(sentence)
                 summary, tables = stages.train()
         except (KeyboardInterrupt, OutOfTimeError) as end:
             counts = (_write_complete(store), num_runs(study), study.seeds == "auto")
@@ -131,6 +135,7 @@ def _about(dataset: Dataset) -> dict[str, Any]:
         "input_shape": list(dataset.input_shape),
         "classes": list(dataset.classes),
         "description": list(dataset.description),
+        "notes": list(dataset.notes),
         "counts": {name: len(part) for name, part in dataset.parts.items()},
         "hashes": dataset.hashes,
     }

@@ -12,6 +12,7 @@ from normlab.models import MODELS
 from normlab.norms import check_model
 from normlab.study.arm import Arm
 from normlab.study.design import Study
+from normlab.study.matching import fits
 from normlab.study.memory import OutOfMemoryError, halved, noticing_lack, require_room
 from normlab.study.remembered import remember_layout, remembered_layout
 from normlab.study.sizing import chunk_size
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from normlab.train.blueprint import Blueprint
     from normlab.train.loop import Trainer
     from normlab.train.population import Population
+
+# Activations of a single output that is neither a probability of the second class nor its logit.
+NO_LOGITS = ("softmax", "log_softmax", "hard_sigmoid", "relu", "relu6", "softplus", "exponential", "hard_tanh", "tanh")
 
 PlanBuilder = Callable[[Arm], "Blueprint"]
 
@@ -186,8 +190,6 @@ def fitting(model: Any, dataset: Dataset) -> keras.Model:
     """Return the model; raise `InputError` unless it takes the inputs and gives one score per class (or one output)."""
     import keras
 
-    from normlab.train.objective import ends_in
-
     if not isinstance(model, keras.Model):
         raise InputError(
             "a model function must return a Keras model", type(model).__name__, "return the model it builds"
@@ -201,14 +203,37 @@ def fitting(model: Any, dataset: Dataset) -> keras.Model:
     if not isinstance(model, keras.Sequential) and not isinstance(model.output, keras.KerasTensor):
         action = "give keras.Model the tensor itself"
         raise InputError("the model's output must be one tensor", f"a {type(model.output).__name__}", action)
-    expected = {"input": dataset.input_shape, "output": (dataset.num_outputs,)}
-    for name, wanted in expected.items():
-        found = tuple(getattr(model, f"{name}_shape")[1:])
-        if found != wanted:
-            raise InputError(
-                f"the model's {name} shape must be {wanted} for {dataset.name}", str(found), f"change its {name} layer"
-            )
-    if dataset.task == "classification" and ends_in(model, "sigmoid"):
-        rule = "a model of classes that exclude each other must end in a softmax, or in no activation"
-        raise InputError(rule, f"a sigmoid at the end of {model.name}", "change its output layer")
+    _require_shapes(model, dataset)
+    if dataset.task == "classification":
+        _require_scores(model)
     return model
+
+
+def _require_shapes(model: keras.Model, dataset: Dataset) -> None:
+    """Require the data's input shape, and one output per class; two classes may have one output in all."""
+    first = (dataset.input_shape[-1], *dataset.input_shape[:-1]) if dataset.layout else dataset.input_shape
+    found = tuple(model.input_shape[1:]) if isinstance(model.input_shape, tuple) else ()
+    if not (fits(found, dataset.input_shape) or fits(found, first)):
+        rule = f"the model's input shape must be {dataset.input_shape} for {dataset.name}"
+        raise InputError(rule, str(found), "change its input layer")
+    has_two_classes = len(dataset.classes) == 2
+    found = tuple(model.output_shape[1:])
+    if found != (dataset.num_outputs,) and not (has_two_classes and found == (1,)):
+        rule = f"the model's output shape must be ({dataset.num_outputs},) for {dataset.name}"
+        action = f"change its output layer{': (1,) serves two classes too' if has_two_classes else ''}"
+        raise InputError(rule, str(found), action)
+
+
+def _require_scores(model: keras.Model) -> None:
+    """Require outputs that are probabilities or logits: of all classes, or, where there is one, of the second."""
+    from normlab.train.objective import ends_in, has_one_output
+
+    if not has_one_output(model):
+        if ends_in(model, "sigmoid"):
+            rule = "a model of classes that exclude each other must end in a softmax, or in no activation"
+            raise InputError(rule, f"a sigmoid at the end of {model.name}", "change its output layer")
+        return
+    for activation in NO_LOGITS:
+        if ends_in(model, activation):
+            rule = "a model with one output for two classes must end in a sigmoid, or in no activation"
+            raise InputError(rule, f"{activation} at the end of {model.name}", "change its output layer")

@@ -149,11 +149,13 @@ def _noting_initializers() -> Iterator[dict[int, Any]]:
     original = keras.layers.Layer.add_weight
 
     def add_weight(self: Any, *positional: Any, initializer: Any = None, **options: Any) -> Any:
+        # Normalization derives what it computes with from its weights as soon as it is built.
+        derives = hasattr(self, "finalize_state")
         if len(positional) > 1:  # (shape, initializer, ...)
             shape, initializer, *rest = positional
-            variable = original(self, shape, "zeros", *rest, **options)
+            variable = original(self, shape, initializer if derives else "zeros", *rest, **options)
         else:
-            variable = original(self, *positional, initializer="zeros", **options)
+            variable = original(self, *positional, initializer=initializer if derives else "zeros", **options)
         if initializer is None:  # Keras's own defaults
             initializer = "glorot_uniform" if "float" in str(variable.dtype) else "zeros"
         noted[id(variable)] = keras.initializers.get(initializer)

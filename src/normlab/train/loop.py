@@ -31,7 +31,7 @@ class Trainer:
         optimizer: Keras optimizer, built for the model's trainable variables.
         objective: Loss per sample and its bound.
         batch_size: Samples per step; the last step of an epoch takes what is left.
-        divisor: Inputs are divided by it in float32, inside the program.
+        divisor: Inputs are divided by it in float32, inside the program; None for integers, which stay as they are.
         schedule: Multiplies each run's learning rate, step by step.
         augmentation: What is done to training images; None for nothing.
         recomputes: Whether an evaluation is made with statistics over the training part; see `recompute`.
@@ -41,7 +41,7 @@ class Trainer:
     optimizer: keras.optimizers.Optimizer
     objective: Objective
     batch_size: int
-    divisor: float
+    divisor: float | None
     schedule: Schedule = CONSTANT
     augmentation: Augmentation | None = None
     recomputes: bool = False
@@ -179,9 +179,9 @@ def evaluate(trainer: Trainer, state: RunState, x: jax.Array, y: jax.Array) -> T
     return Totals(totals.loss / len(y), totals.hits / len(y))
 
 
-def scaled(x: jax.Array, divisor: float) -> jax.Array:
-    """Return stored inputs as the network sees them: float32, divided by the divisor."""
-    return x.astype(jnp.float32) / divisor
+def scaled(x: jax.Array, divisor: float | None) -> jax.Array:
+    """Return stored inputs as the network sees them: divided by the divisor in float32; without one, as they are."""
+    return x if divisor is None else x.astype(jnp.float32) / divisor
 
 
 def _updated(trainer: Trainer, state: RunState, gradients: list[Any]) -> tuple[list[Any], list[Any]]:

@@ -25,7 +25,8 @@ class Objective:
     Attributes:
         name: For records and reports.
         per_sample: (outputs, targets) -> (losses, hits), each of shape (batch,); a hit is 1 where the largest output
-            is the true class. Regression has no hits: zeros.
+            is the true class; of one output for two classes, where the true class has probability above 1/2.
+            Regression has no hits: zeros.
         uninformed_loss: The mean loss of a predictor that knows nothing: ln(classes), or 1 for a standardized target.
             Smoothing leaves it as it is.
         descended: (outputs, targets) -> losses (batch,) that a training step descends in place of those; None for
@@ -46,17 +47,16 @@ class Objective:
 def objective_for(task: str, num_outputs: int, model: keras.Model, label_smoothing: float = 0.0) -> Objective:
     """Return cross-entropy for classification (on logits, or on a final softmax), squared error for regression.
 
+    A model with one output is one of two classes: binary cross-entropy, on its logit or on a final sigmoid.
     `label_smoothing`, in [0, 1), is the share of every label that is spread over all classes; for classification only.
     """
     if task == "regression":
         return Objective("mean squared error", squared_error, 1.0)
-    is_softmax = ends_in(model, "softmax")
-    per_sample = probability_cross_entropy if is_softmax else cross_entropy
-    descended = None
-    if label_smoothing:
-        log_probabilities = logs_of_probabilities if is_softmax else logs_of_logits
-        descended = partial(smoothed_cross_entropy, log_probabilities, label_smoothing)
-    return Objective("cross-entropy", per_sample, math.log(num_outputs), descended)
+    is_binary = has_one_output(model)
+    is_probability = ends_in(model, "sigmoid" if is_binary else "softmax")
+    name, per_sample, log_probabilities = _CROSS_ENTROPIES[is_binary, is_probability]
+    descended = partial(smoothed_cross_entropy, log_probabilities, label_smoothing) if label_smoothing else None
+    return Objective(name, per_sample, math.log(num_outputs), descended)
 
 
 def cross_entropy(logits: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -73,6 +73,19 @@ def probability_cross_entropy(probabilities: jax.Array, labels: jax.Array) -> tu
 
     chosen = jnp.take_along_axis(probabilities, labels[:, None], axis=1)[:, 0]
     return -jnp.log(jnp.clip(chosen, 1e-7, 1.0)), _hits(probabilities, labels)
+
+
+def binary_cross_entropy(logits: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Return -log p[label] in nats with p[1] = sigmoid(logit), and hits; logits (batch, 1), labels (batch,) of 0, 1.
+
+    A hit of class 1 needs a logit above 0, as in Keras's `BinaryAccuracy`.
+    """
+    return _of_logs(logs_of_logit(logits), labels)
+
+
+def probability_binary_cross_entropy(probabilities: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Return -log p[label] in nats with p[1] the output, clipped to [1e-7, 1 - 1e-7] (Keras's epsilon), and hits."""
+    return _of_logs(logs_of_probability(probabilities), labels)
 
 
 def smoothed_cross_entropy(
@@ -113,12 +126,36 @@ def logs_of_probabilities(probabilities: jax.Array) -> jax.Array:
     return jnp.log(jnp.clip(probabilities, 1e-7, 1.0))
 
 
+def logs_of_logit(logits: jax.Array) -> jax.Array:
+    """Return log p of both classes, (batch, 2), from the logit of class 1, (batch, 1)."""
+    import jax
+    import jax.numpy as jnp
+
+    return jax.nn.log_sigmoid(jnp.concatenate([-logits, logits], axis=-1))
+
+
+def logs_of_probability(probabilities: jax.Array) -> jax.Array:
+    """Return log p of both classes, (batch, 2), from the probability of class 1, (batch, 1), clipped."""
+    import jax.numpy as jnp
+
+    clipped = jnp.clip(probabilities, 1e-7, 1 - 1e-7)
+    return jnp.concatenate([jnp.log1p(-clipped), jnp.log(clipped)], axis=-1)
+
+
 def squared_error(predictions: jax.Array, targets: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Return (prediction - target)^2, predictions (batch, 1), targets (batch,), and zeros for hits."""
     import jax.numpy as jnp
 
     losses = jnp.square(predictions[:, 0] - targets)
     return losses, jnp.zeros_like(losses)
+
+
+def has_one_output(model: keras.Model) -> bool:
+    """Return whether a model gives one number per sample; of a subclassed model, the units of the last layer tell."""
+    if hasattr(model, "outputs"):
+        return all(tensor.shape[-1] == 1 for tensor in model.outputs)
+    last = model.layers[-1]
+    return has_one_output(last) if getattr(last, "layers", None) else getattr(last, "units", None) == 1
 
 
 def ends_in(model: keras.Model, activation: str) -> bool:
@@ -159,7 +196,23 @@ def _activation(operation: keras.Operation) -> str:
     return str(getattr(activation, "__name__", type(activation).__name__)).lower() if activation else ""
 
 
+def _of_logs(logs: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.Array]:
+    import jax.numpy as jnp
+
+    return -jnp.take_along_axis(logs, labels[:, None], axis=1)[:, 0], _hits(logs, labels)
+
+
 def _hits(scores: jax.Array, labels: jax.Array) -> jax.Array:
     import jax.numpy as jnp
 
     return (scores.argmax(-1) == labels).astype(jnp.float32)
+
+
+# By whether a model has one output for two classes, and whether its outputs are probabilities: name, loss and hits per
+# sample, and outputs to log-probabilities.
+_CROSS_ENTROPIES = {
+    (False, False): ("cross-entropy", cross_entropy, logs_of_logits),
+    (False, True): ("cross-entropy", probability_cross_entropy, logs_of_probabilities),
+    (True, False): ("binary cross-entropy", binary_cross_entropy, logs_of_logit),
+    (True, True): ("binary cross-entropy", probability_binary_cross_entropy, logs_of_probability),
+}

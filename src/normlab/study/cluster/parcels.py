@@ -42,8 +42,9 @@ def unpacked_study(settings: Mapping[str, Any]) -> Study:
 
 
 def packed_dataset(dataset: Dataset) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Return what a data set says of itself, and its arrays by part and field."""
-    about = {field.name: getattr(dataset, field.name) for field in fields(dataset) if field.name not in dataset.parts}
+    """Return what a data set says of itself, and its arrays by part and field, as they are handed to the network."""
+    apart = (*dataset.parts, "stored")
+    about = {field.name: getattr(dataset, field.name) for field in fields(dataset) if field.name not in apart}
     arrays = {f"{name}.{field}": getattr(part, field) for name, part in dataset.parts.items() for field in ("x", "y")}
     return plain(about), arrays
 
