@@ -97,7 +97,7 @@ WRONG: dict[str, tuple[tuple[str, ...], str, str, str]] = {
         "flip for inputs of shape (2,)",
         "leave it out",
     ),
-    "missing values": (("--missing", "median"), "'error', 'drop' or 'mean'", "'median'", "change missing"),
+    "missing values": (("--missing", "median"), "'error', 'drop', 'mean' or 'category'", "'median'", "change missing"),
     "target of a name": (("--target", "y"), "target must be left out", "'y'", "leave target out"),
     "rate as text": (("--rates", "fast"), "--rates must be tuned or numbers", "'fast'", "give 0.001,0.01"),
     "no rate": (("--rates", ""), "--rates must be tuned or numbers", "''", "give 0.001,0.01"),

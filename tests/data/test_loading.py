@@ -31,7 +31,7 @@ WRONG: dict[str, tuple[Any, dict[str, Any], str]] = {
     "unknown suffix": ("data.xlsx", {}, r"ending in \.npz, \.csv or \.parquet"),
     "name too long": ("a" * 5000 + ".npz", {}, r"must exist"),
     "no such file": ("nowhere.csv", {"target": "y"}, r"must exist, got nowhere\.csv"),
-    "unknown choice": ("digits", {"missing": "median"}, r"'median'; choose one of error, drop, mean"),
+    "unknown choice": ("digits", {"missing": "median"}, r"'median'; choose one of error, drop, mean, category"),
     "target of a name": ("digits", {"target": "y"}, r"target must be left out"),
     "target of arrays": ((X, Y), {"target": "y"}, r"target must be left out"),
     "negative seed": ("wine", {"split_seed": -1}, r"split_seed must be an integer of at least 0, got -1"),
@@ -116,7 +116,7 @@ WRONG_TABLES: dict[str, tuple[str, dict[str, Any], str]] = {
     "integers as quantity": (
         "a,y\n" + "".join(f"{row},{row}\n" for row in range(40)),
         {"target": "y"},
-        r"class '0' with 1, .* and 35 more classes; .*as floats",
+        r"class '0' with 1, .* and 35 more classes; .*task regression",
     ),
     "constant target": ("a,y\n1,0.5\n2,0.5\n3,0.5\n", {"target": "y"}, r"'y' must vary in the training part"),
 }

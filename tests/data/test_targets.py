@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from normlab.data.targets import class_indices, require_finite_target, standardized_targets, task_of
+from normlab.data.targets import as_labels, class_indices, decide_task, require_finite_target, standardized_targets
 from normlab.errors import InputError
 
 
@@ -20,13 +20,47 @@ from normlab.errors import InputError
     ],
 )
 def test_task_follows_the_type(y: np.ndarray, task: str) -> None:
-    assert task_of(y, "y") == task
+    assert decide_task(y, "y") == task
 
 
 @pytest.mark.parametrize("y", [np.array([1j]), np.array([b"a"]), np.array(["2020-01-01"], dtype="datetime64[D]")])
 def test_other_types_are_refused(y: np.ndarray) -> None:
     with pytest.raises(InputError, match="y must hold integers or text"):
-        task_of(y, "y")
+        decide_task(y, "y")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [[0.0, 1.0], [-1.0, 1.0], [3.0, 5.0, 9.0], [*map(float, range(20))], [*map(float, range(100))]],
+    ids=["two", "signs", "gaps", "twenty", "codes from 0 to 99"],
+)
+def test_few_whole_numbers_stored_as_floats_need_a_task(values: list[float]) -> None:
+    y = np.array(values * 3)
+    with pytest.raises(InputError, match=r"few whole numbers, got \d+ values: .* task classification or .* \(--task\)"):
+        decide_task(y, "y")
+    assert decide_task(y, "y", "regression") == "regression"
+    assert decide_task(y, "y", "classification") == "classification"
+    assert as_labels(y).dtype == np.int64
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        np.arange(0.0, 42, 2).repeat(3),  # whole and beyond 20, but no codes
+        np.array([0.0, 1.0, 2.0, 3.0]),  # fewer than three samples a value
+        np.array([0.0, 0.5] * 9),
+        np.array([2.0] * 9),
+    ],
+    ids=["many values", "few samples", "halves", "constant"],
+)
+def test_other_floats_are_a_quantity(y: np.ndarray) -> None:
+    assert decide_task(y, "y") == "regression"
+
+
+def test_text_is_no_quantity() -> None:
+    with pytest.raises(InputError, match="y must hold numbers for task regression, got text"):
+        decide_task(np.array(["a", "b"]), "y", "regression")
+    assert decide_task(np.array([1, 2]), "y", "regression") == "regression"
 
 
 def test_classes_are_those_of_the_training_part() -> None:

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from normlab.data.targets import task_of
 from normlab.errors import InputError
 
 ARRAY_NAMES = ("x", "y", "x_train", "y_train", "x_val", "y_val", "x_validation", "y_validation", "x_test", "y_test")
@@ -125,9 +124,13 @@ def _require_alike(pairs: Pairs) -> None:
             raise InputError(
                 f"x_{part} must have the type of x_{first}", f"{other_x.dtype} and {x.dtype}", "convert one of them"
             )
-        if task_of(other_y, f"y_{part}") != task_of(y, f"y_{first}") or (other_y.dtype.kind in "UT") != (
-            y.dtype.kind in "UT"
-        ):
+        if _kind(other_y) != _kind(y):
             raise InputError(
                 f"y_{part} must have the type of y_{first}", f"{other_y.dtype} and {y.dtype}", "convert one of them"
             )
+
+
+def _kind(y: np.ndarray) -> str:
+    """Text, floats, whole numbers (booleans too), or the dtype itself."""
+    kinds = {"U": "text", "T": "text", "f": "floats", "i": "whole", "u": "whole", "b": "whole"}
+    return kinds.get(y.dtype.kind, str(y.dtype))

@@ -7,14 +7,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from normlab.data.array_input import Pairs, array_name, read_pairs
-from normlab.data.dataset import Dataset, Part
+from normlab.data.dataset import Dataset, Part, Task
 from normlab.data.scaling import standardize, training_moments
 from normlab.data.splits import describe_split, hold_out, split_three
 from normlab.data.targets import (
+    as_labels,
     class_indices,
+    decide_task,
     require_finite_target,
     standardized_targets,
-    task_of,
 )
 from normlab.errors import InputError
 
@@ -26,32 +27,34 @@ class _Inputs(NamedTuple):
     columns: tuple[str, ...]
 
 
-def load_arrays(source: Any, split_seed: int, name: str, origin: str) -> Dataset:
+def load_arrays(source: Any, split_seed: int, name: str, origin: str, task: Task | None = None) -> Dataset:
     """Make a data set of arrays.
 
-    Integers, booleans and text in y are classes, in sorted order; floats are a regression target. uint8 inputs are
-    pixels and are divided by 255; other inputs with two dimensions are tables, standardized with the training part's
-    moments; those with more are taken as they are. Without parts, the split is 60/20/20, stratified; without a
-    validation part, a stratified sixth of the training part is set aside for it.
+    Integers, booleans and text in y are classes, in sorted order; floats are a regression target (see
+    `decide_task`). uint8 inputs are pixels and are divided by 255; other inputs with two dimensions are tables,
+    standardized with the training part's moments; those with more are taken as they are. Without parts, the split is
+    60/20/20, stratified; without a validation part, a stratified sixth of the training part is set aside for it.
 
     Args:
         source: `(x, y)`, or a mapping with names from `ARRAY_NAMES`.
         split_seed: What the split is drawn from.
         name: Name of the data set.
         origin: First sentence of the description.
+        task: What y holds, where the user says so; default: what its type and values say.
 
     Raises:
         InputError: Names, shapes, types or values break a rule.
     """
     pairs = {part: (_finite(x, array_name("x", part)), y) for part, (x, y) in read_pairs(source).items()}
-    task = task_of(next(iter(pairs.values()))[1], "y")
+    for part, (_, y) in pairs.items():
+        if y.dtype.kind == "f":
+            require_finite_target(y, array_name("y", part))
+    task = decide_task(next(iter(pairs.values()))[1], "y", task)
     targets = {part: y for part, (_, y) in pairs.items()}
     classes: tuple[str, ...] = ()
     if task == "classification":
+        targets = {part: as_labels(y) for part, y in targets.items()}
         targets, classes = class_indices(targets, "train" if "train" in targets else "whole", "y")
-    else:
-        for part, y in targets.items():
-            require_finite_target(y, array_name("y", part))
     strata = targets if classes else None
     x_parts, y_parts, split_sentence = _three_parts(pairs, targets, strata, classes, split_seed)
     mean, scale = 0.0, 1.0

@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 
 Task = Literal["classification", "regression"]
+TASKS: tuple[Task, ...] = ("classification", "regression")
 PART_NAMES = ("train", "validation", "test")
 
 
@@ -46,6 +47,8 @@ class Dataset:
         columns: Names of a table's input columns after one-hot encoding; empty for other inputs.
         target_mean: Regression: `y = (target - target_mean) / target_scale`.
         target_scale: See `target_mean`.
+        notes: Sentences on what was inferred from the data and might be wrong, such as a separator, a column that was
+            left out, or words that were read as missing values; empty for the named data sets.
     """
 
     name: str
@@ -59,6 +62,7 @@ class Dataset:
     columns: tuple[str, ...] = ()
     target_mean: float = 0.0
     target_scale: float = 1.0
+    notes: tuple[str, ...] = ()
 
     @property
     def input_shape(self) -> tuple[int, ...]:

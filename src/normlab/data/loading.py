@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from normlab.data.catalog import DATASETS
-from normlab.data.dataset import Dataset
+from normlab.data.dataset import TASKS, Dataset, Task
 from normlab.data.locate import data_folder, find_files, home_expanded
 from normlab.data.missing import CHOICES, Missing
+from normlab.data.table_options import TableOptions
 from normlab.errors import InputError
 from normlab.file_checks import is_file
 
@@ -23,6 +24,9 @@ def load(
     data_dir: Path | str | None = None,
     target: str | None = None,
     missing: Missing = "error",
+    drop: Sequence[str] = (),
+    keep: Sequence[str] = (),
+    task: Task | None = None,
     split_seed: int = 0,
     name: str | None = None,
 ) -> Dataset:
@@ -33,9 +37,13 @@ def load(
             x and y, or x_train, y_train, x_test, y_test and optionally x_val, y_val.
         data_dir: Where the official files are; default: the folder in NORMLAB_DATA, else the user's cache folder,
             to which missing files are downloaded. Nothing is downloaded to a folder that was given.
-        target: Name of the target column, for .csv and .parquet.
-        missing: What is done about missing values in .csv and .parquet: refuse them, drop their rows, or fill numbers
-            with the training part's mean and give categories one of their own.
+        target: Name of the target column of a table.
+        missing: What is done about a table's missing values: refuse them (error), drop their rows (drop), fill numbers
+            with the training part's mean and give categories one of their own (mean), or the same with one more input
+            per number column that says where it was missing (category).
+        drop: Columns of a table that are left out.
+        keep: Columns of a table that are inputs although they count the rows.
+        task: Whether the target holds classes or a quantity; default: what its type and values say.
         split_seed: What the 60/20/20 split is drawn from; the official parts of MNIST, Fashion-MNIST and CIFAR-10,
             and parts that the user gives, stay as they are.
         name: Name of the result; default: the data set's name, the file's name, or "arrays".
@@ -45,16 +53,21 @@ def load(
     """
     if missing not in CHOICES:
         raise InputError("missing must be known", repr(missing), f"choose one of {', '.join(CHOICES)}")
+    if task not in (None, *TASKS):
+        raise InputError("task must be known", repr(task), f"choose one of {', '.join(TASKS)}")
+    options = TableOptions(target, missing, tuple(drop), tuple(keep), task)
     if isinstance(source, str) and source in DATASETS:
-        _refuse_target(target)
+        options.require_none(source)
+        if task is not None:
+            raise InputError(f"task must be left out where data are {source}", repr(task), "leave task out")
         dataset = _load_named(source, data_dir, split_seed)
         return dataset if name is None else replace(dataset, name=name)
     if isinstance(source, (str, Path)):
-        return _load_file(source, target, missing, split_seed, name)
-    _refuse_target(target)
+        return _load_file(source, options, split_seed, name)
+    options.require_none("arrays")
     from normlab.data.arrays import load_arrays
 
-    return load_arrays(source, split_seed, name or "arrays", "Arrays given by the user.")
+    return load_arrays(source, split_seed, name or "arrays", "Arrays given by the user.", task)
 
 
 def _load_named(name: str, data_dir: Path | str | None, split_seed: int) -> Dataset:
@@ -73,7 +86,7 @@ def _load_named(name: str, data_dir: Path | str | None, split_seed: int) -> Data
     return load_official(name, folder.path)
 
 
-def _load_file(source: str | Path, target: str | None, missing: Missing, split_seed: int, name: str | None) -> Dataset:
+def _load_file(source: str | Path, options: TableOptions, split_seed: int, name: str | None) -> Dataset:
     path = home_expanded(source)
     suffix = path.suffix.lower()
     if suffix not in _FILE_SUFFIXES:
@@ -87,19 +100,16 @@ def _load_file(source: str | Path, target: str | None, missing: Missing, split_s
     if suffix != ".npz":
         from normlab.data.tables import load_table
 
-        return load_table(path, target, missing, split_seed, name or path.stem)
-    _refuse_target(target)
+        return load_table(path, options, split_seed, name or path.stem)
+    options.require_none("a .npz file")
     from normlab.data.array_input import ARRAY_NAMES
     from normlab.data.arrays import load_arrays
     from normlab.data.npz import read_npz
 
     return load_arrays(
-        read_npz(path, ARRAY_NAMES), split_seed, name or path.stem, f"Arrays of {path.name}, given by the user."
+        read_npz(path, ARRAY_NAMES),
+        split_seed,
+        name or path.stem,
+        f"Arrays of {path.name}, given by the user.",
+        options.task,
     )
-
-
-def _refuse_target(target: str | None) -> None:
-    if target is not None:
-        raise InputError(
-            "target must be left out unless the data come from .csv or .parquet", repr(target), "leave target out"
-        )

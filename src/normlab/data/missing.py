@@ -9,8 +9,8 @@ from normlab.errors import InputError
 if TYPE_CHECKING:
     import polars as pl
 
-Missing = Literal["error", "drop", "mean"]
-CHOICES: tuple[Missing, ...] = ("error", "drop", "mean")
+Missing = Literal["error", "drop", "mean", "category"]
+CHOICES: tuple[Missing, ...] = ("error", "drop", "mean", "category")
 
 
 def handle_missing(frame: pl.DataFrame, target: str, missing: Missing) -> tuple[pl.DataFrame, str]:

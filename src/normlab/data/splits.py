@@ -106,7 +106,7 @@ def _require_samples(
         raise InputError(
             f"every class must have at least {minimum} samples, one for each {parts}",
             ", ".join(small[:5]) + more,
-            "add samples, merge or remove the class, or give the target as floats if it is a quantity (regression)",
+            "add samples, merge or remove the class, or choose task regression (--task) if it is a quantity",
         )
 
 

@@ -9,17 +9,18 @@ import numpy as np
 
 from normlab.data.columns import encode_columns, require_encodable
 from normlab.data.dataset import Dataset, Part
-from normlab.data.missing import Missing, handle_missing
+from normlab.data.missing import handle_missing
 from normlab.data.splits import describe_split, split_three
 from normlab.data.table_files import read_table
-from normlab.data.targets import class_indices, standardized_targets
+from normlab.data.table_options import TableOptions
+from normlab.data.targets import as_labels, class_indices, decide_task, standardized_targets
 from normlab.errors import InputError, listed
 
 if TYPE_CHECKING:
     import polars as pl
 
 
-def load_table(path: Path, target: str | None, missing: Missing, split_seed: int, name: str) -> Dataset:
+def load_table(path: Path, options: TableOptions, split_seed: int, name: str) -> Dataset:
     """Make a data set of a table.
 
     A target column of integers, text, booleans or categories gives classes, in sorted order; one of floats (or
@@ -28,27 +29,25 @@ def load_table(path: Path, target: str | None, missing: Missing, split_seed: int
 
     Args:
         path: A .csv or .parquet file.
-        target: Name of the target column.
-        missing: What is done about missing values, see `handle_missing`.
+        options: Target, task, columns and missing values.
         split_seed: What the split is drawn from.
         name: Name of the data set.
 
     Raises:
         InputError: The file, its columns or its values break a rule.
     """
-    import polars as pl
-
     frame = read_table(path)
-    target = _require_target(frame, target, path)
+    target = _require_target(frame, options.target, path)
     require_encodable(frame.drop(target))
-    frame, missing_sentence = handle_missing(frame, target, missing)
-    task_is_regression = frame[target].dtype.is_float() or frame[target].dtype.is_decimal()
+    frame, missing_sentence = handle_missing(frame, target, options.missing)
+    y = _values(frame[target])
+    task_is_regression = decide_task(y, f"the target column {target!r}", options.task) == "regression"
     classes: tuple[str, ...] = ()
     if task_is_regression:
-        y = frame[target].cast(pl.Float64).to_numpy()
+        y = y.astype(np.float64)
         split = split_three(len(y), None, (), split_seed)
     else:
-        labels = class_indices({"whole": _labels(frame[target])}, "whole", f"the target column {target!r}")
+        labels = class_indices({"whole": as_labels(y)}, "whole", f"the target column {target!r}")
         y, classes = labels.parts["whole"], labels.classes
         split = split_three(len(y), y, classes, split_seed)
     encoded = encode_columns(frame.drop(target), split.train)
@@ -117,9 +116,12 @@ def _require_target(frame: pl.DataFrame, target: str | None, path: Path) -> str:
     return target
 
 
-def _labels(series: pl.Series) -> np.ndarray:
-    """Labels of a column without missing values: int64 for integers (in numeric order), text otherwise."""
+def _values(series: pl.Series) -> np.ndarray:
+    """A column without missing values: float64 for floats and decimals, int64 for integers, else booleans or text."""
     import polars as pl
+
+    if series.dtype.is_float() or series.dtype.is_decimal():
+        return series.cast(pl.Float64).to_numpy()
 
     # Integers beyond 64 bits are ordered as text.
     if series.dtype.is_integer() and series.dtype not in (pl.UInt64, pl.Int128, pl.UInt128):

@@ -10,6 +10,10 @@ from normlab.data.dataset import Task
 from normlab.data.scaling import Moments, standardize, training_moments
 from normlab.errors import InputError
 
+# A whole-numbered float target of no more distinct values can hold classes.
+_FEW_VALUES = 20
+_FEWEST_OF_A_CLASS = 3
+
 
 class Labels(NamedTuple):
     """Class index of every row per part (int32), and the classes' names."""
@@ -26,21 +30,57 @@ class Quantities(NamedTuple):
     scale: float
 
 
-def task_of(y: np.ndarray, name: str) -> Task:
-    """Classification for integers, booleans and text, regression for floats.
+def decide_task(y: np.ndarray, name: str, task: Task | None = None) -> Task:
+    """Return the task that was asked for, if the target allows it; without one, what the values say.
+
+    Integers, booleans and text are classes, floats a quantity. Whole-numbered floats with few values can be either and
+    are refused until `task` says which: few are at most 20 distinct values, or the codes 0 to k - 1 or 1 to k, with at
+    least 3 samples a value on average.
+
+    Args:
+        y: `(n,)`, without missing values; of several parts, the training part's.
+        name: What the target is called in errors.
+        task: What the user asked for.
 
     Raises:
-        InputError: Another dtype.
+        InputError: Another dtype, a target that fits either task, or text where a quantity was asked for.
     """
-    if y.dtype.kind in "biuUT":
+    if y.dtype.kind not in "biufUT":
+        raise InputError(
+            f"{name} must hold integers or text (classes) or floats (regression)",
+            f"dtype {y.dtype}",
+            "convert it, for example with y.astype(str) or y.astype(float)",
+        )
+    if task == "regression" and y.dtype.kind in "UT":
+        raise InputError(f"{name} must hold numbers for task regression", "text", "choose task classification")
+    if task is not None:
+        return task
+    if y.dtype.kind != "f":
         return "classification"
-    if y.dtype.kind == "f":
-        return "regression"
-    raise InputError(
-        f"{name} must hold integers or text (classes) or floats (regression)",
-        f"dtype {y.dtype}",
-        "convert it, for example with y.astype(str) or y.astype(float)",
-    )
+    values = np.unique(y[np.isfinite(y)])
+    if _are_codes(values, len(y)):
+        shown = ", ".join(f"{value:g}" for value in values[:5]) + (", ..." if len(values) > 5 else "")
+        raise InputError(
+            f"{name} must be told apart, classes or a quantity, where floats are few whole numbers",
+            f"{len(values)} values: {shown}",
+            "choose task classification or task regression (--task)",
+        )
+    return "regression"
+
+
+def _are_codes(values: np.ndarray, num_samples: int) -> bool:
+    """Whether sorted distinct floats can be codes of classes: whole numbers, few or counting from 0 or 1."""
+    num_values = len(values)
+    if not 2 <= num_values <= num_samples / _FEWEST_OF_A_CLASS or (values != np.round(values)).any():
+        return False
+    counts_up = values[0] in (0, 1) and values[-1] - values[0] == num_values - 1
+    return num_values <= _FEW_VALUES or counts_up
+
+
+def as_labels(y: np.ndarray) -> np.ndarray:
+    """Labels of classes: whole-numbered floats become integers, so that class 1.0 is called 1; others stay."""
+    is_whole = y.dtype.kind == "f" and bool(np.isfinite(y).all()) and bool((y == np.round(y)).all())
+    return y.astype(np.int64) if is_whole and np.abs(y).max(initial=0) < 2**53 else y
 
 
 def class_indices(parts: dict[str, np.ndarray], reference: str, name: str) -> Labels:

@@ -35,7 +35,10 @@ class Study(Strict):
     data: str = "digits"
     data_dir: Path | None = None
     target: str | None = None
-    missing: Literal["error", "drop", "mean"] = "error"
+    missing: Literal["error", "drop", "mean", "category"] = "error"
+    drop: tuple[str, ...] = ()
+    keep: tuple[str, ...] = ()
+    task: Literal["classification", "regression"] | None = None
     split_seed: int = Field(0, ge=0, le=MAX_SEED)
     model: str = "mlp"
     weights: Literal["redraw", "keep"] = "redraw"
