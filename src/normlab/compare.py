@@ -160,8 +160,11 @@ def run_study(
     watch: Callable[[Progress], None] = ignore_progress,
     data: str | Path | tuple[Any, ...] | Mapping[str, Any] | None = None,
     model: str | ModelFunction | None = None,
+    notify: Callable[[str], None] | None = None,
 ) -> Result:
     """Run a validated study and write its report; `data` and `model` replace the study's where they are no names.
+
+    `notify` is called, before anything is trained, with each note on what was inferred from the data.
 
     Raises:
         InputError: As `compare`.
@@ -178,6 +181,9 @@ def run_study(
         named = Store(out)
         named.require_free()
     dataset = prepare_training(study, data)
+    if notify is not None:
+        for note in dataset.notes:
+            notify(note)
     from normlab.study.execute import execute
     from normlab.study.laboratory import named_model
     from normlab.study.own import own_model

@@ -59,7 +59,7 @@ def run_and_show(
     from normlab.terminal import show_result
 
     with show_progress() as watch:
-        result = run_study(study, out=out, limits=limits, engine=engine, address=address, watch=watch)
+        result = run_study(study, out=out, limits=limits, engine=engine, address=address, watch=watch, notify=show_note)
     show_result(new_console(), result)
     return result
 
@@ -105,6 +105,11 @@ def warnings_in_a_line() -> Iterator[None]:
         warnings.simplefilter("always", EngineWarning)
         warnings.showwarning = show
         yield
+
+
+def show_note(sentence: str) -> None:
+    """Print a note on the standard output, as one line."""
+    new_console().print(f"Note: {sentence}", soft_wrap=True)
 
 
 def complain(message: str) -> None:

@@ -89,7 +89,7 @@ def _experiment(records: Records) -> list[tuple[str, Content]]:
     study, data = records.study["study"], records.study["data"]
     counts = data["counts"]
     parts = ", ".join(f"{number:,} {'training' if name == 'train' else name}" for name, number in counts.items())
-    sentences = "".join(f"<p>{text(line)}</p>" for line in data["description"])
+    sentences = "".join(f"<p>{text(line)}</p>" for line in [*data["description"], *data.get("notes", [])])
     shape = " × ".join(str(size) for size in data["input_shape"])
     kind = f"{len(data['classes'])} classes" if data.get("classes") else str(data["task"])
     steps = -(-int(counts["train"]) // int(study["batch_size"]))

@@ -123,6 +123,7 @@ def _about(dataset: Dataset) -> dict[str, Any]:
         "input_shape": list(dataset.input_shape),
         "classes": list(dataset.classes),
         "description": list(dataset.description),
+        "notes": list(dataset.notes),
         "counts": {name: len(part) for name, part in dataset.parts.items()},
         "hashes": dataset.hashes,
     }
