@@ -7,7 +7,18 @@ from typing import Annotated, Any
 
 import typer
 
-from normlab.cli.screen import DataDir, Drop, Keep, NetworkOptions, Out, Target, TaskOption, named_values, run_and_show
+from normlab.cli.screen import (
+    DataDir,
+    Drop,
+    Keep,
+    MissingOption,
+    NetworkOptions,
+    Out,
+    Target,
+    TaskOption,
+    named_values,
+    run_and_show,
+)
 from normlab.errors import InputError
 from normlab.study.engines import require_engine
 from normlab.study.limits import CHECKPOINT_SECONDS, make_limits
@@ -20,9 +31,7 @@ def run(
     ] = None,
     data_dir: DataDir = None,
     target: Target = None,
-    missing: Annotated[
-        str | None, typer.Option(help="Missing values in a table: error, drop, mean or category.")
-    ] = None,
+    missing: MissingOption = None,
     drop: Drop = None,
     keep: Keep = None,
     task: TaskOption = None,

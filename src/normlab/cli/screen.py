@@ -41,6 +41,9 @@ Keep = Annotated[
     list[str] | None,
     typer.Option(metavar="COLUMN", help="Keep a column that looks like row numbers; may be repeated."),
 ]
+MissingOption = Annotated[
+    str | None, typer.Option("--missing", help="Missing values in a table: error, drop, mean or category.")
+]
 TaskOption = Annotated[
     str | None, typer.Option(help="What the target holds: classification (classes) or regression (a quantity).")
 ]

@@ -11,11 +11,10 @@ from normlab.data.catalog import DATASETS
 from normlab.data.dataset import TASKS, Dataset, Task
 from normlab.data.locate import data_folder, find_files, home_expanded
 from normlab.data.missing import CHOICES, Missing
+from normlab.data.table_files import PACKED_SUFFIXES, TEXT_SUFFIXES, table_name
 from normlab.data.table_options import TableOptions
 from normlab.errors import InputError
 from normlab.file_checks import is_file
-
-_FILE_SUFFIXES = (".npz", ".csv", ".parquet")
 
 
 def load(
@@ -33,7 +32,8 @@ def load(
     """Load a data set by name, from a file, or from arrays.
 
     Args:
-        source: A name in `DATASETS`; a path ending in .npz, .csv or .parquet; arrays `(x, y)`; or a mapping with
+        source: A name in `DATASETS`; a path to a table (.csv, .tsv, .txt, .data, .parquet, perhaps with .gz or .zip)
+            or to arrays (.npz); arrays `(x, y)`; or a mapping with
             x and y, or x_train, y_train, x_test, y_test and optionally x_val, y_val.
         data_dir: Where the official files are; default: the folder in NORMLAB_DATA, else the user's cache folder,
             to which missing files are downloaded. Nothing is downloaded to a folder that was given.
@@ -51,11 +51,7 @@ def load(
     Raises:
         InputError: Unknown name, missing or altered file, or data that break a rule; the message says which.
     """
-    if missing not in CHOICES:
-        raise InputError("missing must be known", repr(missing), f"choose one of {', '.join(CHOICES)}")
-    if task not in (None, *TASKS):
-        raise InputError("task must be known", repr(task), f"choose one of {', '.join(TASKS)}")
-    options = TableOptions(target, missing, tuple(drop), tuple(keep), task)
+    options = table_options(target, missing, drop, keep, task)
     if isinstance(source, str) and source in DATASETS:
         options.require_none(source)
         if task is not None:
@@ -68,6 +64,20 @@ def load(
     from normlab.data.arrays import load_arrays
 
     return load_arrays(source, split_seed, name or "arrays", "Arrays given by the user.", task)
+
+
+def table_options(
+    target: str | None, missing: str, drop: Sequence[str], keep: Sequence[str], task: str | None
+) -> TableOptions:
+    """Check the options of a table; raises `InputError` for an unknown way with missing values, or task."""
+    if missing not in CHOICES:
+        raise InputError("missing must be known", repr(missing), f"choose one of {', '.join(CHOICES)}")
+    if task not in (None, *TASKS):
+        raise InputError("task must be known", repr(task), f"choose one of {', '.join(TASKS)}")
+    for option, names in (("drop", drop), ("keep", keep)):
+        if isinstance(names, str):
+            raise InputError(f"{option} must be a list of names", repr(names), f"give [{names!r}]")
+    return TableOptions(target, missing, tuple(drop), tuple(keep), task)  # type: ignore[arg-type]
 
 
 def _load_named(name: str, data_dir: Path | str | None, split_seed: int) -> Dataset:
@@ -87,20 +97,12 @@ def _load_named(name: str, data_dir: Path | str | None, split_seed: int) -> Data
 
 
 def _load_file(source: str | Path, options: TableOptions, split_seed: int, name: str | None) -> Dataset:
-    path = home_expanded(source)
-    suffix = path.suffix.lower()
-    if suffix not in _FILE_SUFFIXES:
-        raise InputError(
-            "data must be a known name or a path ending in .npz, .csv or .parquet",
-            repr(str(source)),
-            f"choose one of {', '.join(DATASETS)}, or give such a path",
-        )
-    if not is_file(path):
-        raise InputError("the data file must exist", str(path), "check the path")
-    if suffix != ".npz":
+    path = require_data_file(source)
+    named = table_name(path)
+    if named is not None:
         from normlab.data.tables import load_table
 
-        return load_table(path, options, split_seed, name or path.stem)
+        return load_table(path, options, split_seed, name or named[0])
     options.require_none("a .npz file")
     from normlab.data.array_input import ARRAY_NAMES
     from normlab.data.arrays import load_arrays
@@ -113,3 +115,18 @@ def _load_file(source: str | Path, options: TableOptions, split_seed: int, name:
         f"Arrays of {path.name}, given by the user.",
         options.task,
     )
+
+
+def require_data_file(source: str | Path) -> Path:
+    """Return the path of a file of data, if it is there and its name says what it holds."""
+    path = home_expanded(source)
+    if table_name(path) is None and path.suffix.lower() != ".npz":
+        suffixes = f"{', '.join(TEXT_SUFFIXES)} (perhaps with {' or '.join(PACKED_SUFFIXES)}), .parquet or .npz"
+        raise InputError(
+            f"data must be a known name or a path ending in {suffixes}",
+            repr(str(source)),
+            f"choose one of {', '.join(DATASETS)}, or give such a path",
+        )
+    if not is_file(path):
+        raise InputError("the data file must exist", str(path), "check the path")
+    return path
