@@ -167,9 +167,9 @@ WRONG: dict[str, tuple[tuple[str, ...], str, str, str]] = {
     "other target": (("--data", "good.csv", "--target", "z"), "target must be a column", "'z'", "choose one of 'a'"),
     "text in numbers": (
         ("--data", "text.csv", "--target", "y"),
-        "column 'a' of text.csv must hold numbers",
+        "column 'a' must hold numbers alike, or text",
         "'abc' in row 3",
-        "correct the cell",
+        "correct these cells",
     ),
     "missing cell": (("--data", "missing.csv", "--target", "y"), "no missing values", "1 in 'b'", "missing='drop'"),
     "nan in a table": (("--data", "nan.csv", "--target", "y"), "no missing values", "row 4", "missing='drop'"),
