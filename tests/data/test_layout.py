@@ -36,6 +36,7 @@ def test_separators(separator: str, comma: bool) -> None:
         ('"a\nb",y\n1,2\n', ",", ["a\nb", "y"]),
         ('"x"\t"y"\n"1"\t5.1\t3\n"2"\t4.1\t2\n', "\t", ["", "x", "y"]),  # row names, as R writes them
         ("a b y\n1  2 0\n 3 4   1\n", "\t", ["a", "b", "y"]),
+        ('1.5   2.5   3\t"big car"\n1.0   3.5   3\t"car"\n', "\t", ["1", "2", "3", "4"]),
         ('1.5 2.5 "big car"\n1.0   3.5 "car"\n', "\t", ["1", "2", "3"]),
     ],
 )

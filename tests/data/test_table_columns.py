@@ -86,7 +86,7 @@ def test_the_target_may_count_the_rows(tmp_path: Path) -> None:
 def test_an_error_names_the_other_columns(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("id,day,b,y\n" + "".join(f"{row},2021-01-01,{value},1\n" for row, value in enumerate(VALUES)))
-    with pytest.raises(InputError, match=r"column 'id' must .*; 'day' can't be used either"):
+    with pytest.raises(InputError, match=r"column 'id' must .*; 'day' can't be used either: --drop day"):
         read_columns(path, TableOptions("y")).require_usable()
 
 

@@ -107,6 +107,11 @@ def test_notes_name_columns_and_words_in_one_order() -> None:
     )
 
 
+def test_values_that_differ_in_case_alone_are_named() -> None:
+    note = "Kept apart, though they differ in upper and lower case alone: 'Yes', 'yes' in 'a'."
+    assert _typed(["Yes", " yes ", "no"]).notes == (note,)
+
+
 @pytest.mark.parametrize(
     ("name", "typed"),
     [("a", "a"), ("größe_2.b-c", "größe_2.b-c"), ("a b", "'a b'"), ("-a", "'-a'"), ("it's", "'it'\\''s'")],

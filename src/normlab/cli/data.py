@@ -100,7 +100,7 @@ def _show_preview(found: Preview) -> None:
     table = Table(*(Column(name, overflow="fold") for name in head), box=box.SIMPLE_HEAD)
     for one in found.columns:
         distinct = "" if one.num_distinct is None else f"{one.num_distinct:,}"
-        table.add_row(one.name, one.kind, f"{one.num_missing:,}", distinct, ", ".join(one.first))
+        table.add_row(one.name, one.kind, f"{one.num_missing:,}", distinct, " | ".join(one.first))
     console = new_console()
     console.width = max(console.width, _NARROWEST)
     console.print(table)

@@ -53,17 +53,21 @@ def encode_columns(frame: pl.DataFrame, train_rows: np.ndarray, *, mark_missing:
     notes = []
     if num_categorical < len(blocks):
         notes.append(
-            f"{len(blocks) - num_categorical} numeric columns are standardized with the training part's means "
+            f"{_counted(len(blocks) - num_categorical, 'numeric column')} standardized with the training part's means "
             "and standard deviations."
         )
     if num_categorical:
         num_unseen = sum(block.num_unseen for block in blocks)
         notes.append(
-            f"{num_categorical} categorical columns are one-hot over the training part's categories; "
+            f"{_counted(num_categorical, 'categorical column')} one-hot over the training part's categories; "
             f"{num_unseen:,} cells of the other parts hold another category and are all zeros."
         )
     x = np.concatenate([block.values for block in blocks], axis=1)
     return Encoded(x, tuple(name for block in blocks for name in block.names), tuple(notes))
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun} is" if number == 1 else f"{number} {noun}s are"
 
 
 def _numbers(series: pl.Series, train_rows: np.ndarray, mark_missing: bool) -> _Block:

@@ -57,14 +57,13 @@ def lay_out(text: bytes) -> Layout:
     text, given = _without_separator_line(text)
     text, comments = _without_leading_comments(text)
     separator = given or _separator(text)
-    if separator is None:
-        spaced = _with_tabs(text)
-        separator = "," if spaced is None else "\t"
-        if spaced is not None:
-            text, comments = spaced, [_with_tabs(comment) or comment for comment in comments]
-            notes.append("Columns are separated by spaces.")
-    elif separator != ",":
+    spaced = _with_tabs(text) if separator is None or (separator == "\t" and _is_padded(text)) else None
+    if spaced is not None:
+        text, comments, separator = spaced, [_with_tabs(comment) or comment for comment in comments], "\t"
+        notes.append("Columns are separated by spaces.")
+    elif separator not in (None, ","):
         notes.append(f"The separator is a {_SEPARATORS.get(separator, repr(separator))}.")
+    separator = separator or ","
     sample = _sample(text, separator)
     text, num_trailing = _without_trailing_comments(text, separator, sample.width)
     names, rows = _header(text, sample)
@@ -202,6 +201,13 @@ def _with_tabs(text: bytes) -> bytes | None:
     if width < 2 or number < 0.9 * counts.total():
         return None
     return b"\n".join(_WORD_OR_SPACES.sub(_tab, line.strip()) for line in text.split(b"\n"))
+
+
+def _is_padded(text: bytes) -> bool:
+    """Whether cells between tabs hold columns of their own, apart by runs of spaces, in nearly every line."""
+    lines = [line.strip() for line in text[:_SAMPLE_BYTES].splitlines()[:_SAMPLE_ROWS] if line.strip()]
+    padded = sum(re.search(rb"\S  +\S", line.replace(b'"', b"")) is not None for line in lines)
+    return padded >= 0.9 * len(lines)
 
 
 def _tab(found: re.Match[bytes]) -> bytes:

@@ -14,7 +14,7 @@ _UNIT = r"[%‰]|[\p{L}°µμΩ][\p{L}\d°µμΩ²³/·.^*%]*(?: \p{L}+){0,2}"
 _CELL = (
     rf"^(?P<open>\()? ?(?P<sign>[+\-−–])? ?(?P<before>{_CURRENCY})? ?(?P<sign_after>[+\-−–])? ?"
     r"(?P<body>\d[\d.,'’ ]*?|[.,]\d+)(?P<exponent>[eE][+-]?\d+)? ?"
-    rf"(?:(?P<after>{_CURRENCY})|(?P<unit>{_UNIT}))? ?(?P<close>\))?$"
+    rf"(?:(?P<after>{_CURRENCY})|(?P<unit>{_UNIT}))? ?(?P<close>\))?(?P<sign_end>-)?$"
 )
 _SPACES = r"[\s\x{00a0}\x{2007}\x{2009}\x{202f}]+"
 _ORDINALS = ("st", "nd", "rd", "th")
@@ -57,7 +57,7 @@ def read_numbers(text: pl.Series, otherwise: DecimalSign) -> Numbers:
         comma=pl.col("body").str.contains(_COMMA),
         is_number=pl.col("body").is_not_null()
         & (pl.col("open").is_null() == pl.col("close").is_null())
-        & (pl.col("sign").is_null() | pl.col("sign_after").is_null())
+        & (pl.sum_horizontal(pl.col("sign", "sign_after", "open", "sign_end").is_not_null()) <= 1)
         & ~pl.col("unit").is_in(_ORDINALS).fill_null(False),
     )
     frame = frame.with_columns(is_number=pl.col("is_number") & (pl.col("point") | pl.col("comma")))
@@ -134,6 +134,7 @@ def _values(frame: pl.DataFrame, sign: str) -> pl.Series:
         pl.col("sign").is_in(minus).fill_null(False)
         ^ pl.col("sign_after").is_in(minus).fill_null(False)
         ^ pl.col("open").is_not_null()
+        ^ pl.col("sign_end").is_not_null()
     )
     read = frame.select(
         whole=pl.when("is_number").then(digits.cast(pl.Int64, strict=False)),

@@ -55,7 +55,8 @@ class TableColumns:
             return
         name, *others = self.problems
         problem = self.problems[name]
-        more = f"; {listed(others)} can't be used either" if others else ""
+        options = " ".join(f"--drop {quoted(other)}" for other in others)
+        more = f"; {listed(others)} can't be used either: {options}" if others else ""
         raise InputError(problem.rule, problem.received, problem.action + more)
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _WHOLE_NUMBER, _LEADING_ZERO = r"^[+-]?\d+$", r"^[+-]?0\d"
 _MOST_WHOLE = 2.0**63
 _SHOWN_CELLS = 3
+_MOST_COMPARED = 100
 
 
 class Typed(NamedTuple):
@@ -185,6 +186,18 @@ def _decimal_sign(frame: pl.DataFrame, columns: dict[str, _Column], separator: s
     return "comma" if separator == ";" and not has_points else "point"
 
 
+def _alike_but_for_case(series: pl.Series) -> list[str]:
+    """Values of text that occur in upper and lower case, where values are few."""
+    import polars as pl
+
+    if series.dtype != pl.String:
+        return []
+    values = series.drop_nulls().unique()
+    if len(values) > _MOST_COMPARED:
+        return []
+    return sorted(values.filter(values.str.to_lowercase().is_duplicated()).to_list())
+
+
 def _notes(columns: dict[str, _Column]) -> tuple[str, ...]:
     """One sentence for each thing that was inferred, with its columns."""
     of: dict[str, list[str]] = {}
@@ -198,6 +211,11 @@ def _notes(columns: dict[str, _Column]) -> tuple[str, ...]:
             )
         words += column.words
     notes = [f"{mark}: {', '.join(map(repr, names))}." for mark, names in of.items()]
+    notes += [
+        f"Kept apart, though they differ in upper and lower case alone: {', '.join(map(repr, alike))} in {name!r}."
+        for name, column in columns.items()
+        if (alike := _alike_but_for_case(column.series))
+    ]
     if words:
         listed = ", ".join(f"{word!r} ({number:,})" for word, number in sorted_words(words))
         notes.append(f"Read as missing: {listed}.")
