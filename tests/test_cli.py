@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from html import escape
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -114,7 +115,8 @@ def test_three_arms_one_seed_and_one_epoch_in_a_folder_with_an_odd_name(tmp_path
 def test_a_table_with_a_quantity_is_a_regression_and_diverged_runs_are_counted(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     x = rng.normal(size=(ROWS, 3))
-    pl.DataFrame({"a": x[:, 0], "b": x[:, 1], "c": x[:, 2], "y": x @ [1.0, 2.0, 3.0]}).write_csv(tmp_path / "q.csv")
+    table = pl.DataFrame({"a": x[:, 0], "b": x[:, 1], "c": x[:, 2], "y": x @ [1.0, 2.0, 3.0]})
+    (tmp_path / "q.csv").write_text(table.write_csv(separator=";").replace(".", ","))
     options = ("--widths", "8", "--seeds", "2", "--epochs", "2", "--rates", "0.01,1e9")
     ended = command("run", "--data", "q.csv", "--target", "y", *options, "--out", "out")
     assert ended.status == 0, ended.err
@@ -124,6 +126,28 @@ def test_a_table_with_a_quantity_is_a_regression_and_diverged_runs_are_counted(t
     assert "Note: 2 of 2 report runs of none diverged at rate 1e+09." in ended.out
     assert "test loss" in ended.out
     assert "test accuracy" not in ended.out
+    notes = ["The separator is a semicolon.", "Read with decimal commas: 'a', 'b', 'c', 'y'."]
+    assert ended.out.startswith("".join(f"Note: {note}\n" for note in notes))
+    assert ended.out.count("decimal commas") == 1
+    assert json.loads((tmp_path / "out" / "study.json").read_text())["data"]["notes"] == notes
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert all(escape(note) in page for note in notes)
+
+
+def test_a_file_is_shown_as_it_would_be_read(tmp_path: Path) -> None:
+    digits = [f"{column}.0123456789" for column in range(20)]
+    header = ",".join(f"c{column}" for column in range(20))
+    (tmp_path / "t.csv").write_text(
+        f"{header},y\n" + "".join(f"{','.join(digits)},{'pq'[i % 2]}\n" for i in range(ROWS))
+    )
+    ended = command("data", "check", "t.csv", "--target", "y")
+    assert (ended.status, ended.err) == (0, "")
+    assert all(cell in ended.out for cell in digits)
+    assert "60 samples of 2 classes: p (30), q (30).\n" in ended.out
+    refused = command("data", "check", "t.csv", "--target", "y", "--task", "regression")
+    assert (refused.status, refused.err.count("\n")) == (2, 1)
+    assert "must hold numbers for task regression" in refused.err
+    assert digits[19] in refused.out
 
 
 def test_the_version_is_printed() -> None:

@@ -54,7 +54,14 @@ def test_options_of_the_network_join_those_of_the_file(wrong_files: Path, monkey
 
 OTHER_COMMANDS = {
     "get": (("data", "get", "minst"), "data set must be a known name", "'minst'", "choose one of digits"),
-    "check": (("data", "check", "minst"), "data set must be a known name", "'minst'", "choose one of digits"),
+    "check": (("data", "check", "minst"), "data must be a known name or a path", "'minst'", "choose one of digits"),
+    "check of no file": (("data", "check", "nowhere.csv"), "the data file must exist", "nowhere.csv", "check the path"),
+    "check of a column": (
+        ("data", "check", "wine", "--drop", "ash"),
+        "drop must be left out",
+        "'ash'",
+        "leave drop out",
+    ),
     "get without a network": (("data", "get", "mnist"), "a mirror of mnist must serve", "127.0.0.1", "by hand"),
     "replicate": (("replicate", "notebook", "--seeds", "0", "--data-dir", "."), "seeds must be", "0", "change seeds"),
     "replicate without data": (("replicate", "notebook", "--data-dir", "."), "files of mnist", "no train", "data get"),

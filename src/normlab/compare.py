@@ -32,7 +32,9 @@ def compare(
     *,
     data_dir: str | Path | None = None,
     target: str | None = None,
-    missing: Literal["error", "drop", "mean"] = "error",
+    missing: Literal["error", "drop", "mean", "category"] = "error",
+    drop: Sequence[str] = (),
+    keep: Sequence[str] = (),
     task: Literal["classification", "regression"] | None = None,
     split_seed: int = 0,
     weights: Literal["redraw", "keep"] = "redraw",
@@ -72,7 +74,10 @@ def compare(
             departs from the study's. The first is the baseline.
         data_dir: Folder of the named data sets.
         target: Target column of a table.
-        missing: What is done about missing values in a table: refuse (`error`), `drop` rows, or fill (`mean`).
+        missing: What is done about missing values in a table: refuse (`error`), `drop` rows, fill numbers with the
+            training part's `mean`, or give them a column of their own besides (`category`).
+        drop: Columns of a table that are left out.
+        keep: Columns of a table that are inputs although they look like row numbers.
         task: Whether the target holds classes (`classification`) or a quantity (`regression`); default: what its type
             and values say.
         split_seed: Draws the split of data that come without parts.
@@ -119,6 +124,8 @@ def compare(
         "data_dir": data_dir,
         "target": target,
         "missing": missing,
+        "drop": drop,
+        "keep": keep,
         "task": task,
         "split_seed": split_seed,
         "weights": weights,
@@ -204,6 +211,8 @@ def prepare_training(study: Study, data: Any = None) -> Dataset:
         data_dir=study.data_dir,
         target=study.target,
         missing=study.missing,
+        drop=study.drop,
+        keep=study.keep,
         task=study.task,
         split_seed=study.split_seed,
     )

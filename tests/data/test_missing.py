@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 
 import polars as pl
 import pytest
@@ -23,7 +24,7 @@ def test_error_names_columns_counts_rows_and_choices() -> None:
     with pytest.raises(
         InputError,
         match=r"2 in 'number' \(first in row 2\), 1 in 'color' \(first in row 3\), 1 in 'y' \(first in row 4\); "
-        r"choose missing='drop' .* or missing='mean'",
+        r"choose missing='drop' .* missing='mean' .* or missing='category'",
     ):
         handle_missing(FRAME, "y", "error")
 
@@ -46,12 +47,23 @@ def test_choices(missing: Missing, kept: list[float | None], sentence: str) -> N
     assert said == sentence
 
 
-@pytest.mark.parametrize("missing", ["error", "drop", "mean"])
+@pytest.mark.parametrize("missing", ["error", "drop", "mean", "category"])
 def test_complete_tables_pass(missing: Missing) -> None:
     frame = pl.DataFrame({"a": [1.0, 2.0], "y": [0, 1]})
     kept, said = handle_missing(frame, "y", missing)
     assert kept.equals(frame)
     assert said == "No missing values."
+
+
+def test_words_for_missing_values_are_named() -> None:
+    words = {"number": Counter({"NA": 1, "?": 1})}
+    with pytest.raises(InputError, match=r"2 in 'number' \(written '\?', 'NA'; first in row 2\)"):
+        handle_missing(FRAME, "y", "error", words)
+
+
+def test_a_category_says_where_numbers_were_missing() -> None:
+    said = handle_missing(FRAME, "y", "category")[1]
+    assert said.endswith("categories with one of their own, and a column beside each of numbers says where.")
 
 
 def test_nothing_left() -> None:

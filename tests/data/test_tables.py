@@ -36,7 +36,7 @@ def _rows(dataset: Dataset) -> dict[str, np.ndarray]:
 def test_classification(tmp_path: Path, suffix: str) -> None:
     frame, path = _frame(), tmp_path / f"mail{suffix}"
     frame.write_csv(path) if suffix == ".csv" else frame.write_parquet(path)
-    dataset = load(path, target="kind")
+    dataset = load(path, target="kind", keep=["row"])
     assert (dataset.name, dataset.task, dataset.classes) == ("mail", "classification", ("ham", "spam"))
     assert (dataset.columns, dataset.input_shape) == (("row", "size", "price"), (3,))
     rows = _rows(dataset)
@@ -51,7 +51,7 @@ def test_classification(tmp_path: Path, suffix: str) -> None:
 def test_regression(tmp_path: Path) -> None:
     frame, path = _frame(), tmp_path / "t.parquet"
     frame.write_parquet(path)
-    dataset = load(path, target="price")
+    dataset = load(path, target="price", keep=["row"])
     assert (dataset.task, dataset.classes, dataset.columns) == (
         *("regression", ()),
         ("row", "size", "kind=ham", "kind=spam"),
@@ -80,7 +80,7 @@ def test_regression(tmp_path: Path) -> None:
 def test_target_types(tmp_path: Path, target: pl.Series, task: str, classes: tuple[str, ...]) -> None:
     path = tmp_path / "t.parquet"
     pl.DataFrame({"a": np.arange(30), "y": target}).write_parquet(path)
-    dataset = load(path, target="y")
+    dataset = load(path, target="y", keep=["a"])
     assert (dataset.task, dataset.classes) == (task, classes)
     rows = _rows(dataset)
     values = target.to_list()
@@ -97,12 +97,12 @@ def test_missing_values_are_filled_with_training_means_and_said(tmp_path: Path) 
     frame, path = _frame(), tmp_path / "t.csv"
     frame = frame.with_columns(size=pl.when(pl.col("row") % 9 == 0).then(None).otherwise("size"))
     frame.write_csv(path)
-    dataset = load(path, target="kind", missing="mean")
+    dataset = load(path, target="kind", missing="mean", keep=["row"])
     assert any("9 missing values in size were filled" in sentence for sentence in dataset.description)
     for name, rows in _rows(dataset).items():
         filled = dataset.parts[name].x[rows % 9 == 0, 1]
         # The training mean is 0 after standardization, in every part.
         np.testing.assert_allclose(filled, 0, atol=1e-6)
-    dropped = load(path, target="kind", missing="drop")
+    dropped = load(path, target="kind", missing="drop", keep=["row"])
     assert sum(len(part) for part in dropped.parts.values()) == 71
     assert any("9 of 80 rows had missing values and were dropped" in sentence for sentence in dropped.description)

@@ -36,7 +36,9 @@ def test_other_types_are_refused(y: np.ndarray) -> None:
 )
 def test_few_whole_numbers_stored_as_floats_need_a_task(values: list[float]) -> None:
     y = np.array(values * 3)
-    with pytest.raises(InputError, match=r"few whole numbers, got \d+ values: .* task classification or .* \(--task\)"):
+    with pytest.raises(
+        InputError, match=r"few whole numbers stored as floats, got \d+ values: .*--task classification or --task r"
+    ):
         decide_task(y, "y")
     assert decide_task(y, "y", "regression") == "regression"
     assert decide_task(y, "y", "classification") == "classification"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 from pathlib import Path
 from typing import Literal
@@ -11,6 +12,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from normlab.data import load
+from normlab.data.preview import preview
+from normlab.data.table_options import TableOptions
 from tests.fuzz.damage import RARELY, damage
 from tests.fuzz.judge import judge, share
 
@@ -20,6 +23,8 @@ CELLS = {
     "floats": st.floats(allow_nan=False, width=32).map(str),
     "odd": st.sampled_from(["nan", "NaN", "inf", "-inf", "", " ", "null", "1,5", "1_000", "0x10", "٣", "1e", "+", "-"]),
     "words": st.sampled_from(["p", "q", "r", "true", "false", "é", "\x00", "\x1b[31m", "a\u202eb", "x" * 2000]),
+    "notation": st.sampled_from(["1,037", "1.037,5", "0,5", "(5)", "$1", "1 %", "5 kg", "1'000", "1\u202f000", "-1-"]),
+    "missing": st.sampled_from(["?", "NA", " n/a ", "-", "+", "None", "1"]),
     "dates": st.sampled_from(["2020-01-01", "12:30", "2020-01-01T00:00:00Z"]),
     "any": st.text(max_size=6),
 }
@@ -42,25 +47,30 @@ def tables(draw: st.DrawFn) -> bytes:
     columns.append([target[row % len(target)] for row in range(num_rows)])
     sound = [f"c{index}" for index in range(len(kinds))]
     names = [*([draw(NAMES) for _ in kinds] if draw(RARELY) else sound), "y"]
-    mark, end = draw(st.sampled_from(";\t") if draw(RARELY) else st.just(",")), draw(st.sampled_from(ENDS))
+    mark, end = draw(st.sampled_from(",,;\t| ")), draw(st.sampled_from(ENDS))
     quoted = draw(st.booleans())
+    packed = draw(st.sampled_from([bytes, bytes, gzip.compress]))
 
     def cell(text: str) -> str:
         return '"' + text.replace('"', '""') + '"' if quoted or mark in text else text
 
-    rows = [names, *(list(row) for row in zip(*columns, strict=True))]
-    start = draw(st.sampled_from(["", "", "", "", "\ufeff", "\n"]))
-    content = start + end.join(mark.join(map(cell, row)) for row in rows) + draw(st.sampled_from(["", end]))
-    data = content.encode(draw(st.sampled_from([*["utf-8"] * 8, "utf-16", "latin-1"])), "replace")
-    return draw(damage(data)) if draw(RARELY) else data
+    rows = [names, *(list(row) for row in zip(*columns, strict=True))][draw(RARELY) :]
+    start = draw(st.sampled_from(["", "", "", "", "\ufeff", "\n", "# a\n", "sep=;\n"]))
+    content = (
+        start + end.join(mark.join(map(cell, row)) for row in rows) + draw(st.sampled_from(["", end, "\n\n# end"]))
+    )
+    data = content.encode(draw(st.sampled_from([*["utf-8"] * 8, "utf-16", "utf-16-be", "latin-1"])), "replace")
+    return packed(draw(damage(data)) if draw(RARELY) else data)
 
 
-Missing = Literal["error", "drop", "mean"]
+Missing = Literal["error", "drop", "mean", "category"]
 
 
 @share(0.19)
 @given(
-    content=tables(), missing=st.sampled_from(["mean", "drop", "error"]), target=st.sampled_from(["y", "y", "a", ""])
+    content=tables(),
+    missing=st.sampled_from(["mean", "category", "drop", "error"]),
+    target=st.sampled_from(["y", "y", "y", "2", "a", ""]),
 )
 @example(content=b"", missing="error", target="y")
 @example(content=b"\na,a, a ,y\n0,0,0,p\n", missing="error", target="y")
@@ -68,6 +78,7 @@ def test_tables(content: bytes, missing: Missing, target: str, folder: Path) -> 
     path = folder / "t.csv"
     path.write_bytes(content)
     judge("CSVs", lambda: load(path, target=target, missing=missing))
+    judge("previews", lambda: preview(path, TableOptions(target, missing)))
 
 
 def _parquet() -> bytes:

@@ -52,7 +52,12 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "negative label smoothing": ({"label_smoothing": -0.1}, r"label_smoothing must be greater than or equal to 0"),
     "label smoothing nan": ({"label_smoothing": math.nan}, r"label_smoothing must be .* got nan"),
     "unknown augmentation": ({"augment": "mirror"}, r"'none', 'flip', 'crop' or 'flip-crop', got 'mirror'; change"),
-    "unknown way with missing values": ({"missing": "median"}, r"missing must be 'error', 'drop' or 'mean'"),
+    "columns as text": ({"drop": "id"}, r'drop must be a list of columns, got .id.; give such as \["id"\]'),
+    "unknown task": ({"task": "ranking"}, r"task must be 'classification' or 'regression', got 'ranking'"),
+    "unknown way with missing values": (
+        {"missing": "median"},
+        r"missing must be 'error', 'drop', 'mean' or 'category'",
+    ),
     "network as a number": ({"network": 3}, r"network must .* got 3"),
     "network option of another type": (
         {"network": {"input_norm": 1}},

@@ -34,6 +34,7 @@ def answer_claims(
     data: str = "digits",
     data_dir: Path | None = None,
     target: str | None = None,
+    table: Mapping[str, Any] | None = None,
     model: str = "mlp",
     network: Mapping[str, Any] | None = None,
     budget: Budget = "quick",
@@ -48,6 +49,7 @@ def answer_claims(
         data: A name or a file, as in a study.
         data_dir: Folder of the named data sets.
         target: Target column of a table.
+        table: What else is said of a table: `missing`, `drop`, `keep` and `task`, as `normlab.data.load` takes them.
         model: A name in `normlab.models.MODELS`, or `FILE.py:FUNCTION`: a function of the user's that takes a norm and
             returns a Keras model. Its file runs.
         network: Options of a named model.
@@ -66,7 +68,7 @@ def answer_claims(
     record.require_usable()
     from normlab.data import load
 
-    dataset = load(data, data_dir=data_dir, target=target)
+    dataset = load(data, data_dir=data_dir, target=target, **(table or {}))
     from normlab.train.devices import prepare
 
     prepare()

@@ -9,7 +9,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from normlab.cli.console import complain, new_console
-from normlab.cli.screen import DataDir, NetworkOptions, Out, named_values, show_note, warnings_in_a_line
+from normlab.cli.screen import (
+    DataDir,
+    Drop,
+    Keep,
+    MissingOption,
+    NetworkOptions,
+    Out,
+    Target,
+    TaskOption,
+    named_values,
+    show_note,
+    warnings_in_a_line,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,7 +38,11 @@ def claims(
     ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Claims to answer. Default: all.")] = None,
     data: Annotated[str, typer.Option(help="A named data set, or a file.")] = "digits",
     data_dir: DataDir = None,
-    target: Annotated[str | None, typer.Option(help="Target column of a .csv or .parquet file.")] = None,
+    target: Target = None,
+    missing: MissingOption = None,
+    drop: Drop = None,
+    keep: Keep = None,
+    task: TaskOption = None,
     model: Annotated[str, typer.Option(help=_MODEL)] = "mlp",
     network: NetworkOptions = None,
     budget: Annotated[str, typer.Option(help="quick (minutes) or full.")] = "quick",
@@ -47,10 +63,20 @@ def claims(
         return
     folder = out or new_folder(data, "claims")
 
-    options = {"data_dir": data_dir, "target": target, "model": model, "network": named_values(network or [])}
+    table = {"missing": missing or "error", "drop": drop or (), "keep": keep or (), "task": task}
+    options = {"data_dir": data_dir, "target": target, "table": table, "network": named_values(network or [])}
     try:
         with _watching(chosen) as watch, warnings_in_a_line():
-            answers = answer_claims(chosen, folder, data=data, budget=budget, watch=watch, notify=show_note, **options)  # type: ignore[arg-type]
+            answers = answer_claims(
+                chosen,
+                folder,
+                data=data,
+                model=model,
+                budget=budget,
+                watch=watch,
+                notify=show_note,
+                **options,  # type: ignore[arg-type]
+            )
     except KeyboardInterrupt:
         kept = f"; the same command with --out {folder} goes on" if folder.exists() else ""
         complain(f"interrupted{kept}")

@@ -1,13 +1,21 @@
-"""`normlab data`: list, download and check the named data sets."""
+"""`normlab data`: list, download and check the named data sets; show how a file of one's own is read."""
 
 from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from normlab.cli.console import new_console
-from normlab.cli.screen import DataDir
+from normlab.cli.screen import DataDir, Drop, Keep, MissingOption, Target, TaskOption
 
-app = typer.Typer(help="List, download and check the named data sets.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from normlab.data.preview import Preview
+
+app = typer.Typer(
+    help="List, download and check the named data sets; show how a file of your own is read.", no_args_is_help=True
+)
 
 
 @app.command("list")
@@ -42,8 +50,33 @@ def data_get(name: str, data_dir: DataDir = None) -> None:
 
 
 @app.command("check")
-def data_check(name: str, data_dir: DataDir = None) -> None:
-    """Check every file of a data set against the hash of its official content."""
+def data_check(
+    name: Annotated[str, typer.Argument(help="A named data set, or a file of your own.")],
+    target: Target = None,
+    drop: Drop = None,
+    keep: Keep = None,
+    task: TaskOption = None,
+    missing: MissingOption = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Check a named data set against the hashes of its official contents, or show how a file of your own is read."""
+    from normlab.data.catalog import DATASETS
+    from normlab.data.loading import table_options
+
+    options = table_options(target, missing or "error", drop or (), keep or (), task)
+    if name in DATASETS:
+        options.require_none(name)
+        _check_contents(name, data_dir)
+        return
+    from normlab.data.preview import preview
+
+    found = preview(name, options)
+    _show_preview(found)
+    if found.problem is not None:
+        raise found.problem
+
+
+def _check_contents(name: str, data_dir: Path | None) -> None:
     from normlab.data import check
 
     console, rows = new_console(), check(name, data_dir)
@@ -55,3 +88,21 @@ def data_check(name: str, data_dir: DataDir = None) -> None:
         console.print(f"{word:7} {row.file}  {row.expected}{found}", soft_wrap=True)
     if not all(row.ok for row in rows):
         raise typer.Exit(2)
+
+
+def _show_preview(found: Preview) -> None:
+    """Print a row per column: a table of many columns is not cut, and no digit is lost."""
+    from rich import box
+    from rich.table import Column, Table
+
+    head = ["column", "kind", "missing", "distinct", "first rows"]
+    table = Table(*(Column(name, overflow="fold") for name in head), box=box.SIMPLE_HEAD)
+    for one in found.columns:
+        distinct = "" if one.num_distinct is None else f"{one.num_distinct:,}"
+        table.add_row(one.name, one.kind, f"{one.num_missing:,}", distinct, " | ".join(one.first))
+    console = new_console()
+    console.print(table)
+    for sentence in found.sentences:
+        console.print(sentence, soft_wrap=True)
+    for note in found.notes:
+        console.print(f"Note: {note}", soft_wrap=True)

@@ -7,7 +7,18 @@ from typing import Annotated, Any
 
 import typer
 
-from normlab.cli.screen import DataDir, NetworkOptions, Out, TaskOption, named_values, run_and_show
+from normlab.cli.screen import (
+    DataDir,
+    Drop,
+    Keep,
+    MissingOption,
+    NetworkOptions,
+    Out,
+    Target,
+    TaskOption,
+    named_values,
+    run_and_show,
+)
 from normlab.errors import InputError
 from normlab.study.engines import require_engine
 from normlab.study.limits import CHECKPOINT_SECONDS, make_limits
@@ -19,8 +30,10 @@ def run(
         str | None, typer.Option(help="digits, breast-cancer, wine, mnist, fashion-mnist, cifar10, or a file.")
     ] = None,
     data_dir: DataDir = None,
-    target: Annotated[str | None, typer.Option(help="Target column of a .csv or .parquet file.")] = None,
-    missing: Annotated[str | None, typer.Option(help="Missing values in a table: error, drop or mean.")] = None,
+    target: Target = None,
+    missing: MissingOption = None,
+    drop: Drop = None,
+    keep: Keep = None,
     task: TaskOption = None,
     split_seed: Annotated[int | None, typer.Option(help="Draws the split of data that come without parts.")] = None,
     model: Annotated[
@@ -107,6 +120,8 @@ def run(
         "data_dir": data_dir,
         "target": target,
         "missing": missing,
+        "drop": drop or None,
+        "keep": keep or None,
         "task": task,
         "split_seed": split_seed,
         "model": model,

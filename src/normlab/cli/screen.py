@@ -31,6 +31,17 @@ NetworkOptions = Annotated[
     list[str] | None,
     typer.Option(metavar="NAME=VALUE", help="An option of the network, such as depth=14; may be repeated."),
 ]
+Target = Annotated[str | None, typer.Option(help="Target column of a table: a .csv, .parquet or similar file.")]
+Drop = Annotated[
+    list[str] | None, typer.Option(metavar="COLUMN", help="Leave out a column of a table; may be repeated.")
+]
+Keep = Annotated[
+    list[str] | None,
+    typer.Option(metavar="COLUMN", help="Keep a column that looks like row numbers; may be repeated."),
+]
+MissingOption = Annotated[
+    str | None, typer.Option("--missing", help="Missing values in a table: error, drop, mean or category.")
+]
 TaskOption = Annotated[
     str | None, typer.Option(help="What the target holds: classification (classes) or regression (a quantity).")
 ]

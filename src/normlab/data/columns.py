@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from normlab.data.scaling import standardize, training_moments
+from normlab.data.table_columns import is_category
 from normlab.errors import InputError
 
 if TYPE_CHECKING:
     import polars as pl
-
-MAX_CATEGORIES = 100
 
 
 class Encoded(NamedTuple):
@@ -35,66 +34,39 @@ class _Block(NamedTuple):
     stored: np.ndarray
 
 
-def require_encodable(frame: pl.DataFrame) -> None:
-    """Raise `InputError` for a column that is neither numbers, booleans nor categories, or that is not finite."""
-    import polars as pl
-
-    for column in frame.columns:
-        series = frame[column]
-        if series.dtype.is_numeric() or series.dtype == pl.Null:
-            infinite = series.cast(pl.Float64).is_infinite().fill_null(False).arg_true()
-            if len(infinite):
-                row = int(infinite[0])
-                raise InputError(
-                    f"column {column!r} must hold finite numbers",
-                    f"{series[row]} in row {row + 1}, and {len(infinite)} such cells in all",
-                    "correct these cells, or leave them empty if the values are missing",
-                )
-        elif not _is_category(series):
-            raise InputError(
-                f"column {column!r} must hold numbers, booleans or text",
-                f"type {series.dtype}",
-                "convert or remove the column",
-            )
-        elif series.n_unique() > MAX_CATEGORIES:
-            raise InputError(
-                f"column {column!r} must have at most {MAX_CATEGORIES} categories",
-                f"{series.n_unique()} in {len(series)} rows",
-                "remove the column if it names the row (an id or a date), or merge categories",
-            )
-
-
-def encode_columns(frame: pl.DataFrame, train_rows: np.ndarray) -> Encoded:
+def encode_columns(frame: pl.DataFrame, train_rows: np.ndarray, *, mark_missing: bool = False) -> Encoded:
     """Encode the input columns with what the training rows alone say.
 
     Numbers: missing ones (null) become the training mean, then `(value - mean) / deviation` with the training part's
-    moments; a constant column has scale 1. Booleans and categories: one 0/1 column per category of the training part,
-    named `column=category`, in sorted order; missing is a category of its own, `column is missing`, if the training
-    part has it; a category that the training part lacks gives zeros.
+    moments; a constant column has scale 1. With `mark_missing`, a column with missing numbers is followed by one that
+    is 1 where they were, `column is missing`. Booleans and categories: one 0/1 column per category of the training
+    part, named `column=category`, in sorted order; missing is a category of its own, `column is missing`, if the
+    training part has it; a category that the training part lacks gives zeros.
 
     Args:
-        frame: Columns that passed `require_encodable`.
+        frame: Columns of finite numbers, booleans and categories.
         train_rows: Row numbers of the training part.
+        mark_missing: Whether missing numbers are told to the network besides.
 
     Raises:
         InputError: A column has no value in the training part, or cannot be standardized in float32.
     """
     blocks = [
-        _one_hot(frame[column], train_rows) if _is_category(frame[column]) else _numbers(frame[column], train_rows)
-        for column in frame.columns
+        _one_hot(series, train_rows) if is_category(series) else _numbers(series, train_rows, mark_missing)
+        for series in frame
     ]
-    num_categorical = sum(_is_category(frame[column]) for column in frame.columns)
+    num_categorical = sum(map(is_category, frame))
     scaling = ""
     if num_categorical < len(blocks):
         scaling = (
-            f"{len(blocks) - num_categorical} numeric columns are standardized with the training part's means "
+            f"{_counted(len(blocks) - num_categorical, 'numeric column')} standardized with the training part's means "
             "and standard deviations."
         )
     notes = [scaling] if scaling else []
     if num_categorical:
         num_unseen = sum(block.num_unseen for block in blocks)
         notes.append(
-            f"{num_categorical} categorical columns are one-hot over the training part's categories; "
+            f"{_counted(num_categorical, 'categorical column')} one-hot over the training part's categories; "
             f"{num_unseen:,} cells of the other parts hold another category and are all zeros."
         )
     x = np.concatenate([block.values for block in blocks], axis=1)
@@ -102,23 +74,27 @@ def encode_columns(frame: pl.DataFrame, train_rows: np.ndarray) -> Encoded:
     return Encoded(x, names, tuple(notes), np.concatenate([block.stored for block in blocks], axis=1), scaling)
 
 
-def _is_category(series: pl.Series) -> bool:
-    import polars as pl
-
-    return isinstance(series.dtype, (pl.String, pl.Boolean, pl.Categorical, pl.Enum))
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun} is" if number == 1 else f"{number} {noun}s are"
 
 
-def _numbers(series: pl.Series, train_rows: np.ndarray) -> _Block:
+def _numbers(series: pl.Series, train_rows: np.ndarray, mark_missing: bool) -> _Block:
     import polars as pl
 
     # A copy, because the array that polars gives out cannot be written to.
     values = series.cast(pl.Float64).to_numpy().copy()
+    is_missing = np.isnan(values)
     seen = values[train_rows]
     seen = seen[~np.isnan(seen)]
     _require_seen(len(seen), series.name)
-    values[np.isnan(values)] = training_moments(seen[:, None]).mean[0]
+    values[is_missing] = training_moments(seen[:, None]).mean[0]
     moments = training_moments(values[train_rows, None])
-    return _Block(standardize(values[:, None], moments, (series.name,)), [series.name], 0, values[:, None])
+    scaled = standardize(values[:, None], moments, (series.name,))
+    if not (mark_missing and is_missing.any()):
+        return _Block(scaled, [series.name], 0, values[:, None])
+    marks = is_missing[:, None].astype(np.float32)
+    names = [series.name, f"{series.name} is missing"]
+    return _Block(np.concatenate([scaled, marks], axis=1), names, 0, np.concatenate([values[:, None], marks], axis=1))
 
 
 def _require_seen(num_seen: int, column: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,10 @@ from normlab.data.catalog import DATASETS
 from normlab.data.dataset import TASKS, Dataset, Task
 from normlab.data.locate import data_folder, find_files, home_expanded
 from normlab.data.missing import CHOICES, Missing
+from normlab.data.table_files import PACKED_SUFFIXES, TEXT_SUFFIXES, table_name
+from normlab.data.table_options import TableOptions
 from normlab.errors import InputError
 from normlab.file_checks import is_file
-
-_FILE_SUFFIXES = (".npz", ".csv", ".parquet")
 
 
 def load(
@@ -23,6 +23,8 @@ def load(
     data_dir: Path | str | None = None,
     target: str | None = None,
     missing: Missing = "error",
+    drop: Sequence[str] = (),
+    keep: Sequence[str] = (),
     task: Task | None = None,
     split_seed: int = 0,
     name: str | None = None,
@@ -30,13 +32,17 @@ def load(
     """Load a data set by name, from a file, or from arrays.
 
     Args:
-        source: A name in `DATASETS`; a path ending in .npz, .csv or .parquet; arrays `(x, y)`; or a mapping with
+        source: A name in `DATASETS`; a path to a table (.csv, .tsv, .txt, .data, .parquet, perhaps with .gz or .zip)
+            or to arrays (.npz); arrays `(x, y)`; or a mapping with
             x and y, or x_train, y_train, x_test, y_test and optionally x_val, y_val.
         data_dir: Where the official files are; default: the folder in NORMLAB_DATA, else the user's cache folder,
             to which missing files are downloaded. Nothing is downloaded to a folder that was given.
-        target: Name of the target column, for .csv and .parquet.
-        missing: What is done about missing values in .csv and .parquet: refuse them, drop their rows, or fill numbers
-            with the training part's mean and give categories one of their own.
+        target: Name of the target column of a table.
+        missing: What is done about a table's missing values: refuse them (error), drop their rows (drop), fill numbers
+            with the training part's mean and give categories one of their own (mean), or the same with one more input
+            per number column that says where it was missing (category).
+        drop: Columns of a table that are left out.
+        keep: Columns of a table that are inputs although they count the rows.
         task: Whether the target holds classes or a quantity; default: what its type and values say.
         split_seed: What the 60/20/20 split is drawn from; the official parts of MNIST, Fashion-MNIST and CIFAR-10,
             and parts that the user gives, stay as they are.
@@ -45,22 +51,33 @@ def load(
     Raises:
         InputError: Unknown name, missing or altered file, or data that break a rule; the message says which.
     """
-    if missing not in CHOICES:
-        raise InputError("missing must be known", repr(missing), f"choose one of {', '.join(CHOICES)}")
-    if task not in (None, *TASKS):
-        raise InputError("task must be known", repr(task), f"choose one of {', '.join(TASKS)}")
+    options = table_options(target, missing, drop, keep, task)
     if isinstance(source, str) and source in DATASETS:
-        _refuse_target(target)
+        options.require_none(source)
         if task is not None:
             raise InputError(f"task must be left out where data are {source}", repr(task), "leave task out")
         dataset = _load_named(source, data_dir, split_seed)
         return dataset if name is None else replace(dataset, name=name)
     if isinstance(source, (str, Path)):
-        return _load_file(source, target, missing, task, split_seed, name)
-    _refuse_target(target)
+        return _load_file(source, options, split_seed, name)
+    options.require_none("arrays")
     from normlab.data.arrays import load_arrays
 
     return load_arrays(source, split_seed, name or "arrays", "Arrays given by the user.", task)
+
+
+def table_options(
+    target: str | None, missing: str, drop: Sequence[str], keep: Sequence[str], task: str | None
+) -> TableOptions:
+    """Check the options of a table; raises `InputError` for an unknown way with missing values, or task."""
+    if missing not in CHOICES:
+        raise InputError("missing must be known", repr(missing), f"choose one of {', '.join(CHOICES)}")
+    if task not in (None, *TASKS):
+        raise InputError("task must be known", repr(task), f"choose one of {', '.join(TASKS)}")
+    for option, names in (("drop", drop), ("keep", keep)):
+        if isinstance(names, str):
+            raise InputError(f"{option} must be a list of names", repr(names), f"give [{names!r}]")
+    return TableOptions(target, missing, tuple(drop), tuple(keep), task)  # type: ignore[arg-type]
 
 
 def _load_named(name: str, data_dir: Path | str | None, split_seed: int) -> Dataset:
@@ -79,24 +96,14 @@ def _load_named(name: str, data_dir: Path | str | None, split_seed: int) -> Data
     return load_official(name, folder.path)
 
 
-def _load_file(
-    source: str | Path, target: str | None, missing: Missing, task: Task | None, split_seed: int, name: str | None
-) -> Dataset:
-    path = home_expanded(source)
-    suffix = path.suffix.lower()
-    if suffix not in _FILE_SUFFIXES:
-        raise InputError(
-            "data must be a known name or a path ending in .npz, .csv or .parquet",
-            repr(str(source)),
-            f"choose one of {', '.join(DATASETS)}, or give such a path",
-        )
-    if not is_file(path):
-        raise InputError("the data file must exist", str(path), "check the path")
-    if suffix != ".npz":
+def _load_file(source: str | Path, options: TableOptions, split_seed: int, name: str | None) -> Dataset:
+    path = require_data_file(source)
+    named = table_name(path)
+    if named is not None:
         from normlab.data.tables import load_table
 
-        return load_table(path, target, missing, task, split_seed, name or path.stem)
-    _refuse_target(target)
+        return load_table(path, options, split_seed, name or named[0])
+    options.require_none("a .npz file")
     from normlab.data.array_input import ARRAY_NAMES
     from normlab.data.arrays import load_arrays
     from normlab.data.npz import read_npz
@@ -106,12 +113,20 @@ def _load_file(
         split_seed,
         name or path.stem,
         f"Arrays of {path.name}, given by the user.",
-        task,
+        options.task,
     )
 
 
-def _refuse_target(target: str | None) -> None:
-    if target is not None:
+def require_data_file(source: str | Path) -> Path:
+    """Return the path of a file of data, if it is there and its name says what it holds."""
+    path = home_expanded(source)
+    if table_name(path) is None and path.suffix.lower() != ".npz":
+        suffixes = f"{', '.join(TEXT_SUFFIXES)} (perhaps with {' or '.join(PACKED_SUFFIXES)}), .parquet or .npz"
         raise InputError(
-            "target must be left out unless the data come from .csv or .parquet", repr(target), "leave target out"
+            f"data must be a known name or a path ending in {suffixes}",
+            repr(str(source)),
+            f"choose one of {', '.join(DATASETS)}, or give such a path",
         )
+    if not is_file(path):
+        raise InputError("the data file must exist", str(path), "check the path")
+    return path

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Literal
 
+from normlab.data.cells import sorted_words
 from normlab.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import polars as pl
 
-Missing = Literal["error", "drop", "mean"]
-CHOICES: tuple[Missing, ...] = ("error", "drop", "mean")
+Missing = Literal["error", "drop", "mean", "category"]
+CHOICES: tuple[Missing, ...] = ("error", "drop", "mean", "category")
 
 
-def handle_missing(frame: pl.DataFrame, target: str, missing: Missing) -> tuple[pl.DataFrame, str]:
+def handle_missing(
+    frame: pl.DataFrame, target: str, missing: Missing, words: Mapping[str, Counter[str]] | None = None
+) -> tuple[pl.DataFrame, str]:
     """Apply the choice, and say in a sentence what was done to how many cells and rows.
 
-    "error" refuses missing values, "drop" drops every row with one, "mean" drops the rows without a target and leaves
-    the inputs' missing values, as nulls, to be filled after the split. NaN counts as missing.
+    "error" refuses missing values, "drop" drops every row with one, "mean" and "category" drop the rows without a
+    target and leave the inputs' missing values, as nulls, to be filled after the split. NaN counts as missing. `words`
+    are those that stood for missing values, by column, for the error.
 
     Raises:
         InputError: There are missing values and the choice is "error", the target has no value, or no row is left.
@@ -32,15 +39,16 @@ def handle_missing(frame: pl.DataFrame, target: str, missing: Missing) -> tuple[
         return frame, "No missing values."
     if missing == "error":
         listed = [
-            f"{count} in {column!r} (first in row {int(frame[column].is_null().arg_true()[0]) + 1})"
+            f"{count} in {column!r} ({_written((words or {}).get(column, Counter()))}first in row "
+            f"{int(frame[column].is_null().arg_true()[0]) + 1})"
             for column, count in counts.items()
         ]
         more = f" and {len(listed) - 5} more columns" if len(listed) > 5 else ""
         raise InputError(
             "the table must have no missing values",
             ", ".join(listed[:5]) + more,
-            "choose missing='drop' (drop these rows) or missing='mean' (fill numbers with the training part's mean, "
-            "give categories one of their own)",
+            "choose missing='drop' (drop these rows), missing='mean' (fill numbers with the training part's mean, "
+            "give categories one of their own) or missing='category' (also say where numbers were missing)",
         )
     kept = frame.drop_nulls() if missing == "drop" else frame.drop_nulls(target)
     if not len(kept):
@@ -52,6 +60,10 @@ def handle_missing(frame: pl.DataFrame, target: str, missing: Missing) -> tuple[
     return kept, _sentence(frame, kept, target, missing)
 
 
+def _written(words: Counter[str]) -> str:
+    return f"written {', '.join(repr(word) for word, _ in sorted_words(words))}; " if words else ""
+
+
 def _sentence(frame: pl.DataFrame, kept: pl.DataFrame, target: str, missing: Missing) -> str:
     num_dropped = len(frame) - len(kept)
     if missing == "drop":
@@ -59,9 +71,10 @@ def _sentence(frame: pl.DataFrame, kept: pl.DataFrame, target: str, missing: Mis
     dropped = f"{num_dropped:,} of {len(frame):,} rows had no {target} and were dropped" if num_dropped else ""
     num_filled = sum(kept[column].null_count() for column in kept.columns)
     columns = [column for column in kept.columns if kept[column].null_count()]
+    mark = ", and a column beside each of numbers says where" if missing == "category" else ""
     filled = (
         f"{num_filled:,} missing values in {', '.join(columns)} were filled: numbers with the training part's mean, "
-        "categories with one of their own"
+        f"categories with one of their own{mark}"
         if num_filled
         else ""
     )

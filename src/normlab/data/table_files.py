@@ -1,64 +1,134 @@
-"""A .csv or .parquet file to a frame whose columns are numbers, booleans or text."""
+"""A table in a file, text or Parquet, to a frame: text as it stands there, other types as the file states them."""
 
 from __future__ import annotations
 
+import csv
 import subprocess
 import sys
-from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from normlab.errors import InputError, listed
+from normlab.data.layout import Layout, lay_out
+from normlab.data.text_encoding import to_utf8
+from normlab.data.unpacking import read_unpacked
+from normlab.errors import InputError
 from normlab.file_checks import require_modest
 
 if TYPE_CHECKING:
     import polars as pl
 
+TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".data", ".dat", ".tab")
+PACKED_SUFFIXES = (".gz", ".zip")
+TABLE_SUFFIXES = (*TEXT_SUFFIXES, ".parquet")
 _BYTES_PER_CELL = 8
 _TRIAL = "import sys, polars; polars.read_parquet(open(sys.argv[1], 'rb').read())"
 
 
-def read_table(path: Path) -> pl.DataFrame:
+class RawTable(NamedTuple):
+    """A table as it stands in a file.
+
+    Args:
+        frame: Columns called by their place, "0", "1" and so on.
+        names: The columns' names, which may be empty or occur twice.
+        separator: What separates the cells; None for Parquet.
+        notes: Sentences on what was inferred.
+    """
+
+    frame: pl.DataFrame
+    names: list[str]
+    separator: str | None
+    notes: tuple[str, ...]
+
+
+def table_name(path: Path) -> tuple[str, str] | None:
+    """Return the name of a table's file without its suffixes, and the suffix; None if it is no table.
+
+    A suffix of compressed files may follow that of text: .csv.gz; .zip may also stand alone.
+    """
+    name, suffix = path.stem, path.suffix.lower()
+    if suffix in PACKED_SUFFIXES:
+        inner = Path(name)
+        if inner.suffix.lower() in TEXT_SUFFIXES:
+            return inner.stem, inner.suffix.lower()
+        return (name, ".csv") if suffix == ".zip" else None
+    return (name, suffix) if suffix in TABLE_SUFFIXES else None
+
+
+def read_table(path: Path) -> RawTable:
     """Read a table; rows are counted from 1, without the header.
 
-    A .csv column is read from all its rows: spaces around text are removed, an empty cell is a missing value, and
-    a column whose cells are all numbers is numeric. A column of text in which at least half of the cells are numbers
-    is refused. The columns of a .parquet file have the types that the file states.
+    Of text, encoding (`to_utf8`), separator and header (`lay_out`) are told from the content; every cell is text, empty
+    ones are null, and rows without any are left out.
 
     Raises:
-        InputError: Not a readable table, no rows, two columns of one name, or numbers mixed with text.
+        InputError: Not a readable table, a row with more cells than columns, or no rows.
     """
+    named = table_name(path)
+    raw = _read_parquet(path) if named is not None and named[1] == ".parquet" else _read_text(path)
+    if not len(raw.frame):
+        raise InputError(f"{path} must have at least one row of data", "none", "add rows below the header")
+    return raw
+
+
+def _read_text(path: Path) -> RawTable:
     import polars as pl
 
-    is_csv = path.suffix.lower() == ".csv"
+    unpacked = read_unpacked(path)
+    text = to_utf8(unpacked.content, path)
+    if not text.content.strip():
+        raise InputError(f"{path} must hold a table", "no text", "give a file with a header and rows")
+    layout = lay_out(text.content)
+    places = [str(place) for place in range(len(layout.names))]
+    header = layout.separator.join(places).encode() + b"\n"
     try:
-        if is_csv:
-            content = path.read_bytes()  # polars takes *, ? and [ in a path for a pattern, and no path beyond UTF-8
-            header = pl.read_csv(content, has_header=False, n_rows=1, infer_schema=False, truncate_ragged_lines=True)
-            _require_distinct([str(cell or "").strip() for cell in header.row(0)], path)
-            frame = pl.read_csv(content, infer_schema_length=None)
-        else:
-            content = path.read_bytes()
-            _require_modest_table(pl.scan_parquet(content), path)
-            _require_survived(path)
-            frame = pl.read_parquet(content)
+        frame = pl.read_csv(header + layout.rows, separator=layout.separator, infer_schema=False)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        raise _unreadable_rows(path, layout, error) from error
+    is_empty = frame.select(pl.all_horizontal(pl.all().is_null())).to_series()
+    if is_empty.any():
+        frame = frame.filter(~is_empty)
+    return RawTable(
+        frame, [name.strip() for name in layout.names], layout.separator, (*unpacked.notes, *text.notes, *layout.notes)
+    )
+
+
+def _unreadable_rows(path: Path, layout: Layout, error: BaseException) -> InputError:
+    """The error for rows that can't be split: it names the first with too many cells, if there is one."""
+    width = len(layout.names)
+    rule = f"every row of {path} must have at most as many cells as there are columns, {width}"
+    action = "correct the row, or quote cells that hold the separator"
+    for number, record in enumerate(_records(layout), start=1):
+        if len(record) > width:
+            return InputError(rule, f"{len(record)} in row {number}", action)
+    reason = str(error).strip().splitlines() or ["no reason given"]
+    rule = f"{path} must be a readable table"
+    return InputError(rule, f"{type(error).__name__}: {reason[0]}", "check its quotation marks, or write it again")
+
+
+def _records(layout: Layout) -> Iterator[list[str]]:
+    lines = (line.decode("utf-8", "replace").replace("\r", "") + "\n" for line in layout.rows.split(b"\n"))
+    try:
+        yield from (record for record in csv.reader(lines, delimiter=layout.separator) if record)
+    except csv.Error:  # a cell beyond the longest
+        return
+
+
+def _read_parquet(path: Path) -> RawTable:
+    import polars as pl
+
+    try:
+        content = path.read_bytes()  # polars takes *, ? and [ in a path for a pattern, and no path beyond UTF-8
+        _require_modest_table(pl.scan_parquet(content), path)
+        _require_survived(path)
+        frame = pl.read_parquet(content)
     # PanicException is what some damaged Parquet files end in; it is no subclass of Exception.
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         reason = str(error).strip().splitlines() or ["no reason given"]
-        raise InputError(
-            f"{path} must be a readable {path.suffix.lower()} table",
-            f"{type(error).__name__}: {reason[0]}",
-            "check that every row has as many cells as the header, in UTF-8"
-            if is_csv
-            else "write it again as a Parquet file",
-        ) from error
-    if is_csv:
-        _require_distinct([column.strip() for column in frame.columns], path)  # a blank line may stand above the header
-        frame = frame.rename({column: column.strip() for column in frame.columns})
-        frame = frame.with_columns([_typed(frame[column], path) for column in frame.columns])
-    if not len(frame):
-        raise InputError(f"{path} must have at least one row of data", "none", "add rows below the header")
-    return frame
+        rule, action = f"{path} must be a readable .parquet table", "write it again as a Parquet file"
+        raise InputError(rule, f"{type(error).__name__}: {reason[0]}", action) from error
+    names = [name.strip() for name in frame.columns]
+    return RawTable(frame.rename(dict(zip(frame.columns, map(str, range(len(names))), strict=True))), names, None, ())
 
 
 def _require_modest_table(table: pl.LazyFrame, path: Path) -> None:
@@ -79,40 +149,3 @@ def _require_survived(path: Path) -> None:
     if ended.returncode < 0:
         rule = f"{path} must be a readable .parquet table"
         raise InputError(rule, "pages of impossible sizes", "write it again as a Parquet file")
-
-
-def _require_distinct(names: list[str], path: Path) -> None:
-    repeated = sorted(name for name, count in Counter(names).items() if count > 1)
-    if repeated:
-        raise InputError(
-            f"columns of {path} must have different names",
-            f"{listed(repeated)} more than once",
-            "rename or remove one of them",
-        )
-
-
-def _typed(series: pl.Series, path: Path) -> pl.Series:
-    """A column of text as numbers if all its cells are; stripped, with empty cells missing, otherwise."""
-    import polars as pl
-
-    if series.dtype != pl.String:
-        return series
-    text = series.str.strip_chars()
-    text = text.set(text == "", None)
-    integers = text.cast(pl.Int64, strict=False)
-    if text.null_count() < len(text) and integers.null_count() == text.null_count():
-        return integers
-    numbers = text.cast(pl.Float64, strict=False)
-    num_cells = len(text) - text.null_count()
-    num_numbers = len(numbers) - numbers.null_count()
-    if num_numbers == 0 or 2 * num_numbers < num_cells:
-        return text
-    if num_numbers == num_cells:
-        return numbers
-    row = int((numbers.is_null() & text.is_not_null()).arg_true()[0])
-    raise InputError(
-        f"column {series.name!r} of {path} must hold numbers only, or mostly text",
-        f"a column of numbers with text in it: {text[row]!r} in row {row + 1}, "
-        f"and {num_cells - num_numbers} such cells in all",
-        "correct the cell, or leave it empty if the value is missing",
-    )

@@ -1,4 +1,4 @@
-"""The user's own tables, .csv or .parquet, to a `Dataset`."""
+"""The user's own tables, text or Parquet, to a `Dataset`."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from normlab.data.columns import encode_columns, require_encodable
-from normlab.data.dataset import Dataset, Part, Task
-from normlab.data.missing import Missing, handle_missing
+from normlab.data.columns import encode_columns
+from normlab.data.dataset import Dataset, Part
+from normlab.data.missing import handle_missing
 from normlab.data.splits import describe_split, split_three
-from normlab.data.table_files import read_table
+from normlab.data.table_columns import TableColumns, is_category, read_columns
+from normlab.data.table_options import TableOptions
 from normlab.data.targets import as_labels, class_indices, decide_task, standardized_targets
 from normlab.errors import InputError, listed
 
@@ -19,9 +20,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 
-def load_table(
-    path: Path, target: str | None, missing: Missing, task: Task | None, split_seed: int, name: str
-) -> Dataset:
+def load_table(path: Path, options: TableOptions, split_seed: int, name: str) -> Dataset:
     """Make a data set of a table.
 
     A target column of integers, text, booleans or categories gives classes, in sorted order; one of floats (or
@@ -29,22 +28,28 @@ def load_table(
     encoded by `encode_columns`. The split is 60/20/20, stratified by class.
 
     Args:
-        path: A .csv or .parquet file.
-        target: Name of the target column.
-        missing: What is done about missing values, see `handle_missing`.
-        task: What the user asked for.
+        path: The file, see `read_table`.
+        options: Target, task, columns and missing values.
         split_seed: What the split is drawn from.
         name: Name of the data set.
 
     Raises:
         InputError: The file, its columns or its values break a rule.
     """
-    frame = read_table(path)
-    target = _require_target(frame, target, path)
-    require_encodable(frame.drop(target))
-    frame, missing_sentence = handle_missing(frame, target, missing)
+    if options.target is None:
+        rule = f"target must be a column of {path}"
+        raise InputError(rule, "none", f"choose one of {listed(read_columns(path, options).frame.columns)}")
+    return dataset_of(read_columns(path, options), path, options, split_seed, name)
+
+
+def dataset_of(columns: TableColumns, path: Path, options: TableOptions, split_seed: int, name: str) -> Dataset:
+    """Make a data set of columns that were read, with a target; arguments and errors as those of `load_table`."""
+    target = str(options.target)
+    columns.require_usable()
+    _require_target(columns.frame[target])
+    frame, missing_sentence = handle_missing(columns.used, target, options.missing, columns.words)
     y = _values(frame[target])
-    task_is_regression = decide_task(y, f"the target column {target!r}", task) == "regression"
+    task_is_regression = decide_task(y, f"the target column {target!r}", options.task) == "regression"
     classes: tuple[str, ...] = ()
     if task_is_regression:
         y = y.astype(np.float64)
@@ -53,7 +58,7 @@ def load_table(
         labels = class_indices({"whole": as_labels(y)}, "whole", f"the target column {target!r}")
         y, classes = labels.parts["whole"], labels.classes
         split = split_three(len(y), y, classes, split_seed)
-    encoded = encode_columns(frame.drop(target), split.train)
+    encoded = encode_columns(frame.drop(target), split.train, mark_missing=options.missing == "category")
     y_parts = {part: y[rows] for part, rows in split._asdict().items()}
     mean, scale = 0.0, 1.0
     target_sentence = f"The target is {target}, {len(classes)} classes."
@@ -83,24 +88,16 @@ def load_table(
         stored={part: encoded.stored[rows] for part, rows in split._asdict().items()},
         target_mean=mean,
         target_scale=scale,
+        notes=columns.notes,
     )
 
 
-def _require_target(frame: pl.DataFrame, target: str | None, path: Path) -> str:
-    """The target's name, if it is a column of a usable type beside at least one other column."""
-    import polars as pl
-
-    if target not in frame.columns:
-        raise InputError(
-            f"target must be a column of {path}",
-            "none" if target is None else repr(target),
-            f"choose one of {listed(frame.columns)}",
-        )
-    series = frame[target]
+def _require_target(series: pl.Series) -> None:
+    """Raise `InputError` unless the target column has values of a usable type."""
+    target = series.name
     if series.null_count() == len(series):
         raise InputError(f"the target column {target!r} must have values", "none", "choose another target")
-    usable = series.dtype.is_numeric() or isinstance(series.dtype, (pl.String, pl.Boolean, pl.Categorical, pl.Enum))
-    if not usable:
+    if not (series.dtype.is_numeric() or is_category(series)):
         raise InputError(
             f"the target column {target!r} must hold numbers, booleans or text",
             f"type {series.dtype}",
@@ -114,11 +111,6 @@ def _require_target(frame: pl.DataFrame, target: str | None, path: Path) -> str:
                 f"{series[int(infinite[0])]} in row {int(infinite[0]) + 1}, and {len(infinite)} such cells in all",
                 "correct these cells, or leave them empty if the values are missing",
             )
-    if frame.width < 2:
-        raise InputError(
-            f"{path} must have an input column beside the target", f"only {target!r}", "add the columns to learn from"
-        )
-    return target
 
 
 def _values(series: pl.Series) -> np.ndarray:

@@ -61,9 +61,9 @@ def decide_task(y: np.ndarray, name: str, task: Task | None = None) -> Task:
     if _are_codes(values, len(y)):
         shown = ", ".join(f"{value:g}" for value in values[:5]) + (", ..." if len(values) > 5 else "")
         raise InputError(
-            f"{name} must be told apart, classes or a quantity, where floats are few whole numbers",
+            f"the task must be given where {name} holds few whole numbers stored as floats",
             f"{len(values)} values: {shown}",
-            "choose task classification or task regression (--task)",
+            "choose --task classification or --task regression",
         )
     return "regression"
 

@@ -35,7 +35,9 @@ class Study(Strict):
     data: str = "digits"
     data_dir: Path | None = None
     target: str | None = None
-    missing: Literal["error", "drop", "mean"] = "error"
+    missing: Literal["error", "drop", "mean", "category"] = "error"
+    drop: tuple[str, ...] = ()
+    keep: tuple[str, ...] = ()
     task: Literal["classification", "regression"] | None = None
     split_seed: int = Field(0, ge=0, le=MAX_SEED)
     model: str = "mlp"
@@ -210,6 +212,10 @@ def _as_input_error(error: ValidationError) -> InputError:
             return InputError(rule, shown(first["input"]), "give seeds such as 10 or auto")
     if where.split(".")[0] == "probes":
         return InputError("probes must be a list of names", shown(first["input"]), "give such as gradients,activations")
+    if where.split(".")[0] in ("drop", "keep"):
+        return InputError(
+            f"{where.split('.')[0]} must be a list of columns", shown(first["input"]), 'give such as ["id"]'
+        )
     if where.split(".")[0] == "rates":
         return InputError("rates must be tuned or numbers", shown(first["input"]), "give rates such as 0.001,0.01")
     if first["type"] == "extra_forbidden":
