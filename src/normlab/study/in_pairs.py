@@ -21,8 +21,8 @@ def divergences(evidence: Evidence) -> list[dict[str, Any]]:
     """Return McNemar's comparison of an arm's divergences with its baseline's, wherever a run of either diverged.
 
     At each arm's own best rate, or the first rate given, and at each shared rate of a grid. All of it is exploratory:
-    `p_adjusted` is Benjamini and Hochberg's over all rows. Where several rates may be an arm's best, the counts are those
-    at the first combination in which a run diverged, and p is the largest over all combinations.
+    `p_adjusted` is Benjamini and Hochberg's over all rows. Where several rates may be an arm's best, the counts are of
+    the first combination in which a run diverged, and p is the largest over all combinations.
     """
     main, shared = selections(evidence)
     baseline = evidence.arms[0]
