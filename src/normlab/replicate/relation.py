@@ -11,6 +11,7 @@ import numpy as np
 
 from normlab.errors import InputError
 from normlab.replicate.replication import Checked
+from normlab.stats.choices import under_every_choice
 from normlab.stats.effect import Effect, paired_effect
 from normlab.stats.sign_flip import smallest_p_value
 from normlab.stats.verdict import Judged, judge
@@ -25,8 +26,9 @@ class Relation:
 
     Attributes:
         what: The quantity and the two arms, as in "test accuracy at rate 0.3, batch - none".
-        values: Of the first arm, (seeds,); natural logarithms where `is_ratio`.
-        baseline: Of the second, (seeds,).
+        values: Of the first arm, (seeds,); natural logarithms where `is_ratio`. Or (k, seeds), under each of k choices
+            that may be right: the relation must then hold under all of them, see `normlab.stats.choices`.
+        baseline: Of the second, likewise.
         kind: `above`, `below`: a difference of that sign. `equal`: within the margin, on both sides. `not above`, `not
             below`: by no more than the margin.
         margin: Stated beforehand; not used by `above` and `below`.
@@ -73,8 +75,12 @@ def checked(relations: Sequence[Relation]) -> list[Checked]:
 
 def _effect(relation: Relation, margin: float) -> Effect:
     higher_is_better = relation.kind != "below"
-    return paired_effect(
-        relation.values, relation.baseline, margin=margin, higher_is_better=higher_is_better, alpha=ALPHA
+    pairs = zip(np.atleast_2d(relation.values), np.atleast_2d(relation.baseline), strict=True)
+    return under_every_choice(
+        [
+            paired_effect(values, baseline, margin=margin, higher_is_better=higher_is_better, alpha=ALPHA)
+            for values, baseline in pairs
+        ]
     )
 
 
