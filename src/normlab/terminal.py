@@ -107,4 +107,5 @@ def _words(now: Progress) -> str:
     stages = {"tuning": "tuning rates", "report": "runs to report", "alternative": "runs at other possible rates"}
     num_epochs = now.run_epochs_total // now.runs_total
     most = "at most " if now.at_most else ""
-    return f"{stages[now.stage]}: {now.runs_done} of {most}{now.runs_total} runs, {now.arm} epoch {now.epoch} of {num_epochs}"
+    runs = f"{now.runs_done} of {most}{now.runs_total} runs"
+    return f"{stages[now.stage]}: {runs}, {now.arm} epoch {now.epoch} of {num_epochs}"

@@ -71,19 +71,24 @@ def comparisons(evidence: Evidence) -> list[dict[str, Any]]:
     Where looks decided how many pairs there are, the question's verdicts are those of the looks, and everything else
     stands as if the number had been fixed.
     """
-    others = [name for name in evidence.metrics if name != evidence.primary_metric]
-    main, shared = selections(evidence)
+    found = at_main_rates(evidence)
+    for name in evidence.metrics:
+        if name != "seconds_per_step":
+            found += _family(evidence, selections(evidence)[1], "benjamini-hochberg", [name])
+    return found
+
+
+def at_main_rates(evidence: Evidence) -> list[dict[str, Any]]:
+    """Return the comparisons where the study's question is asked, which comes first; see `comparisons`."""
+    main, _ = selections(evidence)
     if evidence.answers is None:
         found = _family(evidence, main, "holm", [evidence.primary_metric])
     else:
         metric, baseline = METRICS[evidence.primary_metric], evidence.arms[0]
         answers = evidence.answers.items()
         found = [_row(metric, arm, baseline, evidence.main_rate, one, "bonferroni") for arm, one in answers]
-    found += _family(evidence, main, "benjamini-hochberg", others)
-    for name in evidence.metrics:
-        if name != "seconds_per_step":
-            found += _family(evidence, shared, "benjamini-hochberg", [name])
-    return found
+    others = [name for name in evidence.metrics if name != evidence.primary_metric]
+    return found + _family(evidence, main, "benjamini-hochberg", others)
 
 
 def area_over_rates(evidence: Evidence) -> list[dict[str, Any]]:
