@@ -1,13 +1,13 @@
 """A pool of real trainings for calibration: many studies of arms that are equal in distribution, or differ by a plant.
 
 A study is another split of the data and seeds of its own. All runs of an arm, at all rates, are one program, and the
-data are its arguments: so a few programs train hundreds of studies. Rates below the least one here never come out best in so
-few steps, so they are left out. One file per study is kept; a pool that was interrupted goes on.
+data are its arguments: so a few programs train hundreds of studies. Rates below the least one here never come out best
+in so few steps, so they are left out. One file per study is kept; a pool that was interrupted goes on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -95,7 +95,7 @@ def cells_of(data: str) -> tuple[list[int], list[float]]:
     return [seed for seed, _ in cells], [rate for _, rate in cells]
 
 
-def train(data: str, num_studies: int, folder: Path, arms: tuple[str, ...]) -> None:
+def train(data: str, num_studies: int, folder: Path, arms: Sequence[str]) -> None:
     """Train the studies that the folder lacks, one file each, named after data and study."""
     from normlab.train.device_data import place
     from normlab.train.devices import run_mesh
@@ -159,7 +159,7 @@ def tables(path: Path, arms: tuple[str, str]) -> tuple[pl.DataFrame, pl.DataFram
     return pl.concat(epochs), pl.concat(runs).with_columns(floats)
 
 
-def _populations(data: str, arms: tuple[str, ...], num_runs: int) -> dict[str, Population]:
+def _populations(data: str, arms: Sequence[str], num_runs: int) -> dict[str, Population]:
     from normlab.train.blueprint import blueprint
     from normlab.train.device_data import place
     from normlab.train.devices import run_mesh
