@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,12 +51,18 @@ def possible_options(criteria: Criteria, *, seed: int = 0) -> list[int]:
     options, replicates = criteria[0].shape
     if replicates < 2 or options < 2:
         return [best]
-    draws = np.random.default_rng(seed).multinomial(
-        replicates - 1, np.full(replicates, 1.0 / replicates), NUM_RESAMPLES
-    )
-    shares = np.bincount(_best(criteria, draws / (replicates - 1)), minlength=options) / NUM_RESAMPLES
+    shares = np.bincount(_best(criteria, _resamples(replicates, seed)), minlength=options) / NUM_RESAMPLES
     likely = sorted(range(options), key=lambda option: -shares[option])
     return [best, *(option for option in likely if shares[option] >= LEAST_SHARE and option != best)]
+
+
+@lru_cache(maxsize=8)
+def _resamples(replicates: int, seed: int) -> NDArray[np.float64]:
+    """Return the weight of each replicate in every resample, (resamples, replicates)."""
+    drawn = replicates - 1
+    counts = np.random.default_rng(seed).multinomial(drawn, np.full(replicates, 1.0 / replicates), NUM_RESAMPLES)
+    weights: NDArray[np.float64] = counts / drawn
+    return weights
 
 
 def _best(criteria: Criteria, weights: NDArray[np.float64]) -> NDArray[np.int64]:
