@@ -1,4 +1,4 @@
-"""A tuned study, from the search to the verdict: rates beyond the grid, fresh runs at every possible rate, resumption."""
+"""A tuned study from the search to the verdict: rates beyond the grid, fresh runs at every possible rate."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import polars as pl
@@ -135,7 +136,7 @@ def test_a_grid_goes_on_in_its_own_steps_and_not_for_ever(name: str) -> None:
         ladder = sorted(tried)
         assert len(ladder) == len(grid) + 4
         assert ladder[edge] == pytest.approx(grid[edge] * factor**2)
-        assert all(2.5 < large / small < 3.5 for small, large in zip(ladder, ladder[1:], strict=False))
+        assert all(2.5 < large / small < 3.5 for small, large in itertools.pairwise(ladder))
 
 
 def test_two_rates_are_no_grid_to_extend() -> None:
