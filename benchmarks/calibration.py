@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pool
+import shifts
 from scipy.stats import beta
 
 from normlab.stats.verdict import Judged
@@ -65,11 +66,13 @@ def main() -> None:
             rules = RULES if options.candidates else {"every possible rate": choose_rates_by_study}
             for name, rule in rules.items():
                 rows += calibrated(data, num_studies, kept, rule, name)
+        agreements = [end_to_end(data, kept) for data in options.data.split(",")]
     print(pl.DataFrame(rows).write_csv(separator="\t", float_precision=3))
+    for agreement in agreements:
+        print(f"A study from end to end on {agreement['data']}, and the same one from the pool: {agreement}")
     if options.out:
-        options.out.write_text(
-            json.dumps({"machine": machine(), "versions": versions(), "rows": rows}, indent=1) + "\n"
-        )
+        content = {"machine": machine(), "versions": versions(), "rows": rows, "end_to_end": agreements}
+        options.out.write_text(json.dumps(content, indent=1) + "\n")
 
 
 def calibrated(data: str, num_studies: int, folder: Path, rule: Rule, name: str) -> list[dict[str, Any]]:
@@ -130,6 +133,26 @@ def judged(
     rows = {row["metric"]: str(row["verdict"]) for row in at_main_rates(evidence)}
     extra = sum(len(own) - 1 for own in rates.values()) * SEEDS / len(rates)
     return {metric: rows[metric] for metric in METRICS}, extra
+
+
+def end_to_end(data: str, folder: Path) -> dict[str, Any]:
+    """Run the pool's first study as a user would, with its search and its files, and compare rates and verdicts."""
+    from normlab.compare import compare
+
+    dataset, source = pool.load_part(data, 0), Path(shifts.__file__)
+    arms = [{"norm": f"{source}:{name}", "name": name} for name in (pool.BASELINE, "b")]
+    training = {"epochs": pool.EPOCHS, "batch_size": pool.BATCH_SIZE}
+    with tempfile.TemporaryDirectory() as out:
+        result = compare(
+            pool.source(data), lambda norm: pool.network(dataset, norm), arms, **training, out=Path(out) / "study"
+        )
+        possible = {arm: tuple(rates) for arm, rates in result.records.summary["rates"]["possible"].items()}
+        real = {metric: result.verdict(metric, "b") for metric in METRICS}
+    epochs, runs = pool.tables(pool.path_of(folder, data, 0), (pool.BASELINE, "b"))
+    chosen = _tuned(data, runs, choose_rates_by_study)
+    pooled, _ = judged("tuned", data, epochs, runs, "b", choose_rates_by_study)
+    same_rates = possible == {arm: one.rates for arm, one in chosen.items()}
+    return {"data": data, "same_rates": same_rates, "same_verdicts": real == pooled, "verdicts": real}
 
 
 def _tuned(data: str, runs: pl.DataFrame, rule: Rule) -> dict[str, Choice]:

@@ -7,13 +7,15 @@ in so few steps, so they are left out. One file per study is kept; a pool that w
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
+from shifts import BASELINE, UNITS, shift
 
 from normlab.study.cells import run_name
 from normlab.study.seeds import FIRST_TUNING_SEED, MAX_SEEDS, TUNING_SEEDS
@@ -24,10 +26,7 @@ if TYPE_CHECKING:
     from normlab.data import Dataset
     from normlab.train.population import Population
 
-BASELINE = "a"
-EPOCHS, BATCH_SIZE, UNITS = 10, 32, 16
-# Standard deviation of the frozen vector that every arm adds, drawn anew for each arm and seed.
-SHIFT = 0.5
+EPOCHS, BATCH_SIZE = 10, 32
 GRID = (0.03, 0.1, 0.3, 1.0)
 NUM_DIGITS = 600
 CURVES = ("val_loss", "val_accuracy")
@@ -56,35 +55,31 @@ SETTINGS = {
 }
 
 
-def load_part(data: str, split_seed: int) -> Dataset:
-    """Return wine, or the first 600 digits, split anew."""
+def source(data: str) -> str | tuple[np.ndarray, np.ndarray]:
+    """Return what a study is given as its data: wine by name, or the first 600 digits as arrays."""
     from normlab.data import load
 
     if data == "wine":
-        return load("wine", split_seed=split_seed)
+        return data
     whole = load("digits")
-    x, y = (np.concatenate([getattr(part, field) for part in whole.parts.values()])[:NUM_DIGITS] for field in "xy")
-    return load(((x.reshape(len(x), -1) / whole.divisor).astype(np.float32), y), split_seed=split_seed)
+    x, y = (np.concatenate([getattr(part, axis) for part in whole.parts.values()])[:NUM_DIGITS] for axis in "xy")
+    return (x.reshape(len(x), -1) / whole.divisor).astype(np.float32), y
 
 
-def network(dataset: Dataset, arm: str, kept: int) -> keras.Model:
-    """Return Dense 16, the arm's norm, ReLU, Dense: the norm adds a frozen random vector, and drops some units."""
+def load_part(data: str, split_seed: int) -> Dataset:
+    """Return the data, split anew."""
+    from normlab.data import load
+
+    return load(source(data), split_seed=split_seed)
+
+
+def network(dataset: Dataset, norm: Callable[..., keras.layers.Layer]) -> keras.Model:
+    """Return Dense 16, the arm's norm, ReLU, Dense."""
     import keras
 
-    @keras.saving.register_keras_serializable(package="calibration")
-    class Shift(keras.layers.Layer):  # type: ignore[misc]
-        def build(self, _: Any) -> None:
-            draw = keras.initializers.RandomNormal(0.0, SHIFT)
-            # Named after the arm, so that arms draw different vectors.
-            self.shift = self.add_weight(shape=(UNITS,), initializer=draw, trainable=False, name=f"shift_{arm}")
-
-        def call(self, inputs: Any) -> Any:
-            return (inputs + self.shift) * (np.arange(UNITS) < kept).astype(np.float32)
-
     x = keras.Input(dataset.input_shape)
-    hidden = keras.layers.Dense(UNITS, name="hidden")(x)
-    normalized = keras.layers.ReLU()(Shift(name="norm")(hidden))
-    return keras.Model(x, keras.layers.Dense(dataset.num_outputs, name="head")(normalized))
+    hidden = norm(name="norm")(keras.layers.Dense(UNITS, name="hidden")(x))
+    return keras.Model(x, keras.layers.Dense(dataset.num_outputs, name="head")(keras.layers.ReLU()(hidden)))
 
 
 def cells_of(data: str) -> tuple[list[int], list[float]]:
@@ -172,8 +167,8 @@ def _populations(data: str, arms: Sequence[str], num_runs: int) -> dict[str, Pop
     dataset, values, found = load_part(data, 0), InitialValues(), {}
     placed = place(dataset.train, dataset.validation, dataset.test, run_mesh())
     for arm in arms:
-        kept = SETTINGS[data].units[arm]
-        plan = blueprint(lambda arm=arm, kept=kept: network(dataset, arm, kept))  # type: ignore[misc]
+        norm = partial(shift, arm, SETTINGS[data].units[arm])
+        plan = blueprint(partial(network, dataset, norm))
         optimizer = new_optimizer("sgd")
         optimizer.build(plan.model.trainable_variables)
         objective = objective_for(dataset.task, dataset.num_outputs, plan.model)

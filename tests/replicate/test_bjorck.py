@@ -44,11 +44,20 @@ def test_each_relation_can_fail(change: str) -> None:
     assert [figure.agrees for figure in checked(relations(_planted({**PUBLISHED, key: mean})))] == agree
 
 
+def test_the_best_rates_must_agree_under_every_choice() -> None:
+    planted = _planted(PUBLISHED)
+    for second, agrees in ((0.94, True), (0.9, False)):
+        batch = np.stack([planted["batch", "best"], second + SPREAD])
+        figures = checked(relations({**planted, ("batch", "best"): batch}))
+        assert [figure.agrees for figure in figures] == [True, True, True, agrees]
+
+
 def test_a_small_network_is_trained_at_three_rates(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench(load("digits"), "mlp", {"widths": (8,)}, "quick")
     bench.seeds, bench.tuning_seeds = [0, 1], [1_000_000]
     monkeypatch.setitem(bjorck.EPOCHS, "quick", 2)
     found = measure(bench)
     assert found.keys() == PUBLISHED.keys()
-    assert all(values.shape == (2,) and np.all((values >= 0) & (values <= 1)) for values in found.values())
+    assert all(values.shape[-1] == 2 and np.all((values >= 0) & (values <= 1)) for values in found.values())
+    assert {key: values.ndim for key, values in found.items()} == {key: 1 + (key[1] == "best") for key in PUBLISHED}
     assert found["none", "large"].mean() > found["none", "small"].mean()
