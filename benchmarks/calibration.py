@@ -22,6 +22,7 @@ import polars as pl
 import pool
 import shifts
 from scipy.stats import beta
+from shifts import BASELINE
 
 from normlab.stats.verdict import Judged
 from normlab.study.cells import Chunk
@@ -30,7 +31,7 @@ from normlab.study.metrics import with_outcomes
 from normlab.study.provenance import machine, versions
 from normlab.study.rates import Choice, best_rates, choose_rates, rates_beyond
 from normlab.study.seeds import FIRST_LOOK, MAX_SEEDS
-from normlab.study.summary import Evidence, at_main_rates
+from normlab.study.summary import Evidence, Rate, at_main_rates
 from normlab.study.target import set_target
 from normlab.train.devices import prepare
 
@@ -83,7 +84,7 @@ def calibrated(data: str, num_studies: int, folder: Path, rule: Rule, name: str)
     for study in range(num_studies):
         path = pool.path_of(folder, data, study)
         for arm in list(pool.SETTINGS[data].units)[1 : 2 if study >= MOST_POWER_STUDIES else None]:
-            epochs, runs = pool.tables(path, (pool.BASELINE, arm))
+            epochs, runs = pool.tables(path, (BASELINE, arm))
             for mode in modes:
                 found, num_extra = judged(mode, data, epochs, runs, arm, rule)
                 for metric, verdict in found.items():
@@ -112,7 +113,7 @@ def judged(
 ) -> tuple[dict[str, str], float]:
     """Return a study's verdicts by metric, and the runs per arm beyond those at the chosen rates."""
     uninformed = math.log({"wine": 3, "digits": 10}[data])
-    arms = [pool.BASELINE, arm]
+    arms = [BASELINE, arm]
     chosen = None if mode == "fixed" else _tuned(data, runs, rule)
     rates = {name: (FIXED_RATE,) if chosen is None else chosen[name].rates for name in arms}
     fresh = _at(runs.filter(pl.col("stage") == "report"), rates)
@@ -121,14 +122,14 @@ def judged(
         looks = Looks(rates, "test_accuracy", MARGIN, MAX_SEEDS, FIRST_LOOK, uninformed)
         fresh = _looked(looks, fresh)
     else:
-        fresh = fresh.filter(pl.col("seed") < fresh["seed"].min() + SEEDS)
+        fresh = fresh.filter(pl.col("seed") < _first_seed(fresh) + SEEDS)
     parts = [fresh] if chosen is None else [fresh, runs.filter(pl.col("stage") == "tuning")]
     known = pl.concat(parts)
     target_runs = known if chosen is None else _at(parts[1], {name: (one.rate,) for name, one in chosen.items()})
     target = set_target(target_runs, TASK, None)
     outcomes = with_outcomes(known, epochs, target.value, uninformed)
     answers: Mapping[str, Judged] | None = looks.answers() if looks else None
-    main = FIXED_RATE if chosen is None else "tuned"
+    main: Rate = FIXED_RATE if chosen is None else "tuned"
     evidence = Evidence(epochs, outcomes, arms, TASK, MARGIN, 1, chosen, main, answers)
     rows = {row["metric"]: str(row["verdict"]) for row in at_main_rates(evidence)}
     extra = sum(len(own) - 1 for own in rates.values()) * SEEDS / len(rates)
@@ -140,15 +141,19 @@ def end_to_end(data: str, folder: Path) -> dict[str, Any]:
     from normlab.compare import compare
 
     dataset, source = pool.load_part(data, 0), Path(shifts.__file__)
-    arms = [{"norm": f"{source}:{name}", "name": name} for name in (pool.BASELINE, "b")]
-    training = {"epochs": pool.EPOCHS, "batch_size": pool.BATCH_SIZE}
+    arms = [{"norm": f"{source}:{name}", "name": name} for name in (BASELINE, "b")]
     with tempfile.TemporaryDirectory() as out:
         result = compare(
-            pool.source(data), lambda norm: pool.network(dataset, norm), arms, **training, out=Path(out) / "study"
+            pool.source(data),
+            lambda norm: pool.network(dataset, norm),
+            arms,
+            epochs=pool.EPOCHS,
+            batch_size=pool.BATCH_SIZE,
+            out=Path(out) / "study",
         )
         possible = {arm: tuple(rates) for arm, rates in result.records.summary["rates"]["possible"].items()}
         real = {metric: result.verdict(metric, "b") for metric in METRICS}
-    epochs, runs = pool.tables(pool.path_of(folder, data, 0), (pool.BASELINE, "b"))
+    epochs, runs = pool.tables(pool.path_of(folder, data, 0), (BASELINE, "b"))
     chosen = _tuned(data, runs, choose_rates_by_study)
     pooled, _ = judged("tuned", data, epochs, runs, "b", choose_rates_by_study)
     same_rates = possible == {arm: one.rates for arm, one in chosen.items()}
@@ -179,13 +184,16 @@ def _at(runs: pl.DataFrame, rates: Mapping[str, Sequence[float]]) -> pl.DataFram
 
 def _looked(looks: Looks, fresh: pl.DataFrame) -> pl.DataFrame:
     """Take in the pairs ten by ten, as a study does, and return the runs of those that it trained."""
-    start = fresh["seed"].min()
-    numbered = fresh.with_columns(chunk=((pl.col("seed") - start) // FIRST_LOOK).cast(pl.Int32))
+    numbered = fresh.with_columns(chunk=((pl.col("seed") - _first_seed(fresh)) // FIRST_LOOK).cast(pl.Int32))
     for number in range(MAX_SEEDS // FIRST_LOOK):
         goes_on = [looks.after(Chunk(stage, number, ()), numbered) for stage in ("report", "alternative")]
         if not goes_on[-1]:
             return numbered.filter(pl.col("chunk") <= number)
     return numbered
+
+
+def _first_seed(runs: pl.DataFrame) -> int:
+    return int(runs["seed"].to_numpy().min())
 
 
 def choose_rates_by_study(tuning: pl.DataFrame) -> dict[str, Choice]:

@@ -45,15 +45,16 @@ class Trained:
 
     def of_runs(self, runs: slice) -> Trained:
         """Return some of the runs, without what was observed and without states."""
-        curves = {name: getattr(self, name)[:, runs] for name in CURVES}
-        return Trained(**curves, **{name: getattr(self, name)[runs] for name in ENDS}, seconds=self.seconds)
+        cut: dict[str, Any] = {name: getattr(self, name)[..., runs] for name in (*CURVES, *ENDS)}
+        return Trained(**cut, seconds=self.seconds)
 
 
 def side_by_side(parts: Sequence[Trained]) -> Trained:
     """Return the runs of all parts in their order, without what was observed and without states."""
-    curves = {name: np.concatenate([getattr(part, name) for part in parts], axis=1) for name in CURVES}
-    ends = {name: np.concatenate([getattr(part, name) for part in parts]) for name in ENDS}
-    return Trained(**curves, **ends, seconds=np.mean([part.seconds for part in parts], axis=0))
+    every: dict[str, Any] = {
+        name: np.concatenate([getattr(part, name) for part in parts], axis=-1) for name in (*CURVES, *ENDS)
+    }
+    return Trained(**every, seconds=np.mean([part.seconds for part in parts], axis=0))
 
 
 def joined(parts: list[tuple[list[Any], tuple[np.ndarray, np.ndarray], list[Any], Any]]) -> Trained:
