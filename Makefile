@@ -17,11 +17,12 @@ test: .venv/installed-test
 	$(BIN)/python -m pytest
 
 # The long forms, on programs compiled as users get them: kills, power cuts, failing disks, damaged files, fuzzed inputs,
-# lost workers, and the networks that learn with every norm.
+# lost workers, the networks that learn with every norm, and the verdicts on arms that are equal.
 TORTURE := tests/store tests/fuzz tests/models \
 	$(addprefix tests/study/test_, kills.py power_cuts.py damage.py going_on.py engines.py) tests/study/cluster
 torture: .venv/installed-test
 	NORMLAB_TORTURE=1 $(BIN)/python -m pytest -m "torture or not torture" $(TORTURE)
+	$(BIN)/python benchmarks/calibration.py --quick
 
 # The rivals, Keras on TensorFlow and PyTorch, have an environment of their own.
 bench: .venv/installed .venv-rivals/installed

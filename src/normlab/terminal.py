@@ -30,6 +30,7 @@ def progress_bar(console: Console) -> Iterator[Callable[[Progress], None]]:
 
 def show_result(console: Console, result: Result) -> None:
     """Print one table per metric with difference, interval and verdict, the answer, and where the report lies."""
+    from normlab.report.cautions import open_rates
     from normlab.report.in_pairs import divergence_notes
     from normlab.report.own_model import own_model
     from normlab.report.records import shown_comparisons
@@ -46,6 +47,7 @@ def show_result(console: Console, result: Result) -> None:
         *stopping_notes(summary),
         *unsettled_notes(summary),
         *_notes(summary),
+        *open_rates(summary),
         *divergence_notes(summary),
     ]:
         console.print(f"Note: {line}", markup=False)
@@ -104,7 +106,8 @@ def _line_teller(console: Console) -> Callable[[Progress], None]:
 
 
 def _words(now: Progress) -> str:
-    stage = "tuning rates" if now.stage == "tuning" else "runs to report"
+    stages = {"tuning": "tuning rates", "report": "runs to report", "alternative": "runs at other possible rates"}
     num_epochs = now.run_epochs_total // now.runs_total
     most = "at most " if now.at_most else ""
-    return f"{stage}: {now.runs_done} of {most}{now.runs_total} runs, {now.arm} epoch {now.epoch} of {num_epochs}"
+    runs = f"{now.runs_done} of {most}{now.runs_total} runs"
+    return f"{stages[now.stage]}: {runs}, {now.arm} epoch {now.epoch} of {num_epochs}"

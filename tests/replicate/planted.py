@@ -43,8 +43,7 @@ class PlantedBench:
         accuracy: Of a trial.
         loss: Of a trial; default: 1 - accuracy.
         diverges: Whether a trial does.
-        best: By norm, its best rate.
-        rates: By norm, the rates that could have been chosen, the best first; default: the best alone.
+        possible: By norm, the rates that may be its best, the best first.
     """
 
     def __init__(
@@ -52,10 +51,10 @@ class PlantedBench:
         accuracy: Callable[[Trial], float],
         loss: Callable[[Trial], float] | None = None,
         diverges: Callable[[Trial], bool] = lambda trial: False,
-        best: Mapping[str, float] | None = None,
+        possible: Mapping[str, tuple[float, ...]] | None = None,
     ) -> None:
         self.accuracy, self.loss, self.diverges = accuracy, loss or (lambda trial: 1 - accuracy(trial)), diverges
-        self.best = dict(best or {})
+        self.possible = dict(possible or {})
         self.seeds, self.budget, self.batch_size, self.epochs = [3, 1, 2], "quick", 32, 8
         parts = {name: np.zeros(100) for name in ("train", "validation", "test")}
         self.dataset = SimpleNamespace(task="classification", classes=tuple("0123456789"), **parts)
@@ -68,9 +67,9 @@ class PlantedBench:
         known |= {key: value for key, value in options.items() if key not in ("runs", "layout", "samples")}
         return SimpleNamespace(norm=name, options=known, batch_size=batch_size or self.batch_size, capacity=99)
 
-    def best_rate(self, norm: str, rates: Sequence[float] | None = None, **named: Any) -> float:
-        """Return the planted best rate."""
-        return self.best[norm]
+    def possible_rates(self, norm: str, rates: Sequence[float] | None = None, **named: Any) -> tuple[float, ...]:
+        """Return the planted rates that may be the best."""
+        return self.possible[norm]
 
     def train(
         self, program: Any, seeds: Sequence[int], rates: Sequence[float], epochs: int | None = None, **named: Any

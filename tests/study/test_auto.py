@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -61,6 +62,7 @@ class _Planting:
     def _row(self, chunk: Chunk, arm: str, cell: Any) -> dict[str, Any]:
         seed, rate = cell.seed, cell.rates[arm]
         score = 0.6 + 0.02 * np.random.default_rng([seed, len(arm)]).normal() + self.effect * (arm != "none")
+        score -= 0.1 * abs(math.log10(rate) + 1)  # the best rate is 0.1
         named = {"run": run_name(chunk.stage, arm, seed, rate), "stage": chunk.stage, "chunk": chunk.start}
         scores = dict.fromkeys(("accuracy", "val_accuracy", "test_accuracy"), score)
         losses = dict.fromkeys(("loss", "val_loss", "test_loss"), 1 - score)

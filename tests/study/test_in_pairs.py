@@ -29,7 +29,7 @@ def _evidence(lost: dict[float, tuple[int, int]], sign: float = 1.0) -> Evidence
         stage = "report" if rate == 0.1 else "tuning"
         frames.append(planted(curves, rate=rate, stage=stage, diverged=diverged))
     epochs, runs = (pl.concat(part) for part in zip(*frames, strict=True))
-    chosen = {"none": Choice(0.1, False), "batch": Choice(0.1, False)}
+    chosen = {"none": Choice(0.1, False, (0.1,)), "batch": Choice(0.1, False, (0.1,))}
     outcomes = with_outcomes(runs, epochs, 0.75, 2.3)
     arms = ["none", "batch"]
     return Evidence(epochs, outcomes, arms, "classification", 0.01, STEPS_PER_EPOCH, chosen, "tuned")

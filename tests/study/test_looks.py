@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from normlab.stats.sequential import sequential_verdict
+from normlab.study.cells import Chunk, Stage
 from normlab.study.looks import Looks
 from normlab.study.metrics import ALL_DIVERGED, with_outcomes
 from normlab.study.seeds import FIRST_LOOK
@@ -17,6 +18,7 @@ from normlab.study.summary import Evidence, comparisons
 from tests.study.planted import STEPS_PER_EPOCH, planted
 
 BUDGET, UNINFORMED = 40, 2.3
+RATES = (0.1,)
 RNG = np.random.default_rng(5)
 BASE = 0.8 + 0.02 * RNG.normal(size=BUDGET)
 NOISE = 0.02 * RNG.normal(size=BUDGET)
@@ -30,14 +32,18 @@ def _runs(chunk: int, arms: dict[str, np.ndarray], diverged: dict[str, Sequence[
     return runs.with_columns(chunk=(pl.col("seed") // chunk).cast(pl.Int32))
 
 
+def _chunk(start: int, stage: Stage = "report") -> Chunk:
+    return Chunk(stage, start, ())
+
+
 def _looked(
     runs: pl.DataFrame, chunk: int, *, metric: str = "test_accuracy", margin: float = 0.005, budget: int = BUDGET
 ) -> Looks:
     """Look chunk by chunk until the looks say stop, or there are no more pairs."""
     arms = runs["arm"].unique(maintain_order=True).to_list()
-    looks = Looks(arms, metric, margin, budget, chunk, UNINFORMED)
+    looks = Looks(dict.fromkeys(arms, RATES), metric, margin, budget, chunk, UNINFORMED)
     for index in range(-(-budget // chunk)):
-        if not looks.after(index, runs):
+        if not looks.after(_chunk(index), runs):
             break
     return looks
 
@@ -88,9 +94,9 @@ def test_a_study_that_was_stopped_looks_at_the_same_pairs() -> None:
     """With all chunks on record, or only those so far, every look sees the same."""
     runs = _runs(7, _two(UNCLEAR + 0.004))
     whole = _looked(runs, 7, margin=0.001)
-    step = Looks(["none", "batch"], "test_accuracy", 0.001, BUDGET, 7, UNINFORMED)
+    step = Looks({"none": RATES, "batch": RATES}, "test_accuracy", 0.001, BUDGET, 7, UNINFORMED)
     for index in range(6):
-        if not step.after(index, runs.filter(pl.col("chunk") <= index)):
+        if not step.after(_chunk(index), runs.filter(pl.col("chunk") <= index)):
             break
     assert step.summary() == whole.summary()
     assert len(whole.summary()["looks"]) > 2
@@ -101,14 +107,14 @@ def test_a_later_run_does_not_change_what_an_earlier_pair_was() -> None:
     losses = {"none": BASE.copy(), "batch": BASE + 0.1 * UNCLEAR}
     diverged = {"none": [False] * BUDGET, "batch": [index == 2 for index in range(BUDGET)]}
     runs = _runs(10, losses, diverged)
-    looks = Looks(["none", "batch"], "test_loss", 0.005, BUDGET, 10, 0.1)
-    looks.after(0, runs)
+    looks = Looks({"none": RATES, "batch": RATES}, "test_loss", 0.005, BUDGET, 10, 0.1)
+    looks.after(_chunk(0), runs)
     first = looks.summary()["looks"][0]["verdicts"]["batch"]["difference"]
     later = runs.with_columns(test_loss=pl.when(pl.col("seed") == 15).then(50.0).otherwise("test_loss"))
-    again = Looks(["none", "batch"], "test_loss", 0.005, BUDGET, 10, 0.1)
-    again.after(0, later)
+    again = Looks({"none": RATES, "batch": RATES}, "test_loss", 0.005, BUDGET, 10, 0.1)
+    again.after(_chunk(0), later)
     assert again.summary()["looks"][0]["verdicts"]["batch"]["difference"] == first
-    again.after(1, later)
+    again.after(_chunk(1), later)
     values = again.answers()["batch"].effect
     largest = runs.filter((pl.col("chunk") == 0) & ~pl.col("diverged"))["test_loss"].max()
     # The pair of seed 2 still counts as the largest of the first chunk; that of seed 15 has 50 in both arms.
@@ -143,7 +149,32 @@ def test_only_the_question_is_answered_by_the_looks() -> None:
 
 
 def test_before_the_first_look_there_is_no_answer() -> None:
-    looks = Looks(["none", "batch"], "test_accuracy", 0.005, BUDGET, 4, UNINFORMED)
-    assert looks.after(0, _runs(4, _two(0.1 + NOISE)))
+    looks = Looks({"none": RATES, "batch": RATES}, "test_accuracy", 0.005, BUDGET, 4, UNINFORMED)
+    assert looks.after(_chunk(0), _runs(4, _two(0.1 + NOISE)))
     with pytest.raises(ValueError, match="there must have been a look, got 4 pairs"):
         looks.answers()
+
+
+OTHER = {
+    "better under both": (0.1, "better"),
+    "better under one": (0.0, "undecided"),
+    "better under one, worse under the other": (-0.1, "undecided"),
+}
+
+
+@pytest.mark.parametrize("case", OTHER)
+def test_a_verdict_holds_under_every_rate_that_may_be_the_best(case: str) -> None:
+    effect, verdict = OTHER[case]
+    chosen = _runs(10, _two(0.1 + NOISE))
+    _, other = planted({"batch": [[float(value)] for value in BASE + effect + NOISE]}, rate=0.3, stage="alternative")
+    other = other.with_columns(chunk=(pl.col("seed") // 10).cast(pl.Int32))
+    runs = pl.concat([chosen, other])
+    looks = Looks({"none": RATES, "batch": (0.1, 0.3)}, "test_accuracy", 0.005, BUDGET, 10, UNINFORMED)
+    assert looks.after(_chunk(0), runs)  # no pair is complete before its run at the other rate
+    assert looks.num_pairs == 0
+    goes_on = looks.after(_chunk(0, "alternative"), runs)
+    assert (looks.num_pairs, goes_on) == (10, verdict == "undecided")
+    judged = looks.answers()["batch"]
+    assert (judged.verdict, judged.effect.choices) == (verdict, 2)
+    assert judged.effect.difference == pytest.approx((0.1 + NOISE)[:10].mean())
+    assert judged.effect.ci_low <= min(0.1, effect) + 0.02

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import polars as pl
 import pytest
 
-from normlab.study.rates import choose_rates
+from normlab.study.rates import choose_rates, rates_beyond
+from normlab.train.optimizers import OPTIMIZERS
 
 GRID = [0.01, 0.1, 1.0]
 Scores = dict[float, list[tuple[float, float, bool]]]  # per rate: (val_accuracy, val_loss, diverged) per seed
@@ -16,9 +18,16 @@ Scores = dict[float, list[tuple[float, float, bool]]]  # per rate: (val_accuracy
 def _runs(scores: Scores, arm: str = "none") -> pl.DataFrame:
     return pl.DataFrame(
         [
-            {"arm": arm, "rate": rate, "val_accuracy": accuracy, "val_loss": loss, "diverged": diverged}
+            {
+                "arm": arm,
+                "rate": rate,
+                "seed": seed,
+                "val_accuracy": accuracy,
+                "val_loss": loss,
+                "diverged": diverged,
+            }
             for rate, runs in scores.items()
-            for accuracy, loss, diverged in runs
+            for seed, (accuracy, loss, diverged) in enumerate(runs)
         ]
     )
 
@@ -105,3 +114,30 @@ def test_every_arm_gets_its_own_best_rate() -> None:
 
 def test_a_grid_of_one_rate_has_no_edge() -> None:
     assert not choose_rates(_runs({0.1: [(0.5, 1.0, False)]}), "classification")["none"].at_edge
+
+
+def test_a_rate_that_chance_may_have_hidden_stays_open() -> None:
+    clear = {0.01: [(0.5, 1.0, False)] * 6, 0.1: [(0.8, 1.0, False)] * 6, 1.0: [(0.6, 1.0, False)] * 6}
+    close = {**clear, 1.0: [(0.7, 1.0, False), (0.88, 1.0, False)] * 3}
+    assert choose_rates(_runs(clear), "classification")["none"].rates == (0.1,)
+    choice = choose_rates(_runs(close), "classification")["none"]
+    assert (choice.rate, choice.rates) == (0.1, (0.1, 1.0))
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_grid_goes_on_in_its_own_steps_and_not_for_ever(name: str) -> None:
+    grid = OPTIMIZERS[name].grid
+    assert rates_beyond(grid, grid, [grid[1], grid[-2]]) == []
+    assert len(rates_beyond(grid, grid, [grid[0], grid[-1]])) == 2
+    for edge, factor in ((-1, 10.0), (0, 0.1)):
+        tried = list(grid)
+        for _ in range(10):
+            tried += rates_beyond(grid, tried, [sorted(tried)[edge]])
+        ladder = sorted(tried)
+        assert len(ladder) == len(grid) + 4
+        assert ladder[edge] == pytest.approx(grid[edge] * factor**2)
+        assert all(2.5 < large / small < 3.5 for small, large in itertools.pairwise(ladder))
+
+
+def test_two_rates_are_no_grid_to_extend() -> None:
+    assert rates_beyond((0.1, 1.0), (0.1, 1.0), [1.0]) == []

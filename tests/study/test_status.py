@@ -119,7 +119,7 @@ def test_where_no_study_lies_one_line_says_so(name: str, tmp_path: Path) -> None
 
 def test_planned_runs() -> None:
     tuned = {"rates": "tuned", "optimizer": "adam", "seeds": 10, "max_seeds": None, "tuning_seeds": 8}
-    assert planned_cells(tuned) == {"tuning": 8 * len(OPTIMIZERS["adam"].grid), "report": 10}
+    assert planned_cells(tuned) == {"tuning": 8 * len(OPTIMIZERS["adam"].grid), "report": 10, "alternative": 0}
     auto = {"rates": [0.1], "optimizer": "sgd", "seeds": "auto", "max_seeds": 40, "tuning_seeds": 8}
     assert planned_cells(auto) == {"report": 40}
     assert planned_cells({**auto, "rates": [0.1, 0.2], "seeds": 3}) == {"report": 6}

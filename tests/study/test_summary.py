@@ -121,7 +121,7 @@ def _tuned() -> Evidence:
     ]
     frames.append(planted({"none": _curves(0.7, 0), "batch": _curves(0.9, 1)}, rate=0.1))
     epochs, runs = (pl.concat(part) for part in zip(*frames, strict=True))
-    chosen = {"none": Choice(0.1, True), "batch": Choice(0.1, True)}
+    chosen = {"none": Choice(0.1, True, (0.1,)), "batch": Choice(0.1, True, (0.1,))}
     outcomes = with_outcomes(runs, epochs, 0.75, 2.3)
     return Evidence(epochs, outcomes, ["none", "batch"], "classification", 0.01, STEPS_PER_EPOCH, chosen, "tuned")
 

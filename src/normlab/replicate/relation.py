@@ -25,8 +25,9 @@ class Relation:
 
     Attributes:
         what: The quantity and the two arms, as in "test accuracy at rate 0.3, batch - none".
-        values: Of the first arm, (seeds,); natural logarithms where `is_ratio`.
-        baseline: Of the second, (seeds,).
+        values: Of the first arm, (seeds,); natural logarithms where `is_ratio`. Or (k, seeds), under each of k choices
+            that may be right: the relation must then hold under all of them, see `normlab.stats.choices`.
+        baseline: Of the second, likewise.
         published: The source's figure, in words; or what it says where it gives none.
         low: Lower end of the range for the mean of values - baseline; a logarithm where `is_ratio`.
         high: Upper end. Both are stated before the data are seen.
@@ -70,22 +71,31 @@ def checked(relations: Sequence[Relation]) -> list[Checked]:
     A relation agrees if the mean difference is shown to lie inside its range: both one-sided paired tests against the
     ends of the range, corrected after Holm over the relations, have p <= 0.05, and the 95 % interval lies inside.
     """
-    tests = [tost_p_value(_differences(one) - (one.low + one.high) / 2, (one.high - one.low) / 2) for one in relations]
-    return [_checked(one, float(p)) for one, p in zip(relations, holm(tests), strict=True)]
+    adjusted = holm([_outside(one) for one in relations])
+    return [_checked(one, float(p)) for one, p in zip(relations, adjusted, strict=True)]
 
 
 def _differences(relation: Relation) -> np.ndarray:
-    return np.asarray(relation.values, float) - np.asarray(relation.baseline, float)
+    """Return the paired differences under each choice, (choices, seeds)."""
+    return np.atleast_2d(np.asarray(relation.values, float) - np.asarray(relation.baseline, float))
+
+
+def _outside(relation: Relation) -> float:
+    """Return the p-value of a mean at or beyond an end of the range: the largest over the choices."""
+    middle, half = (relation.low + relation.high) / 2, (relation.high - relation.low) / 2
+    return max(tost_p_value(differences - middle, half) for differences in _differences(relation))
 
 
 def _checked(relation: Relation, p_value: float) -> Checked:
     differences = _differences(relation)
-    interval = paired_bootstrap(differences)
-    agrees = p_value <= ALPHA and relation.low <= interval.low and interval.high <= relation.high
-    ends = f"{_shown(interval.low, relation)} to {_shown(interval.high, relation)}"
-    means = [_shown(float(np.mean(own)), relation, False) for own in (relation.values, relation.baseline)]
-    mean = _shown(float(differences.mean()), relation)
-    measured = f"{mean} ({ends}, corrected p {p_value:.2g}, {differences.size} seeds): {means[0]} against {means[1]}"
+    intervals = [paired_bootstrap(each) for each in differences]
+    low, high = min(one.low for one in intervals), max(one.high for one in intervals)
+    agrees = p_value <= ALPHA and relation.low <= low and high <= relation.high
+    ends = f"{_shown(low, relation)} to {_shown(high, relation)}"
+    first = [np.atleast_2d(own)[0].mean() for own in (relation.values, relation.baseline)]
+    arms = " against ".join(_shown(float(mean), relation, False) for mean in first)
+    mean, num_seeds = _shown(float(differences[0].mean()), relation), differences.shape[1]
+    measured = f"{mean} ({ends}, corrected p {p_value:.2g}, {num_seeds} seeds): {arms}"
     tolerance = f"{_shown(relation.low, relation)} to {_shown(relation.high, relation)}: {relation.reason}"
     return Checked(relation.what, relation.published, measured, tolerance, bool(agrees), relation.known)
 

@@ -1,8 +1,9 @@
-"""What a reader must be warned of: rates at the edge of the grid, and runs that diverged."""
+"""What a reader must be warned of: rates at the edge of the grid or left open, and runs that diverged."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from normlab.report.quantities import listed, shown_rate
 from normlab.report.rate_figure import grid_rows
@@ -24,6 +25,19 @@ def edges(records: Records) -> list[str]:
     return [
         f"The chosen rate lies at the edge of the grid for {where}: a better rate may lie beyond, so the comparison "
         "may be unfair."
+    ]
+
+
+def open_rates(summary: Mapping[str, Any]) -> list[str]:
+    """Say which arms have several rates that may be the best, and what that means for their verdicts."""
+    possible = summary["rates"].get("possible", {})
+    several = {arm: rates for arm, rates in possible.items() if len(rates) > 1}
+    if not several:
+        return []
+    which = [f"{arm} ({' or '.join(shown_rate(rate) for rate in rates)})" for arm, rates in several.items()]
+    return [
+        f"The tuning runs do not settle the best rate of {listed(which)}. At the tuned rates, a verdict holds under "
+        "each of these; the values shown are those at the first."
     ]
 
 

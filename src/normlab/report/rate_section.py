@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from normlab.report.cautions import edges, unstable
+from normlab.report.cautions import edges, open_rates, unstable
 from normlab.report.comparison_table import capital, comparison_table, with_unit
 from normlab.report.elements import Content, Html, arm_name, figure, note, paragraph, section, table
 from normlab.report.figures import rate_figure
@@ -35,7 +35,7 @@ def rates_section(records: Records) -> str:
     return section(
         "rates",
         "Learning rates",
-        note([*edges(records), *unstable(records)]),
+        note([*edges(records), *open_rates(records.summary), *unstable(records)]),
         figure(drawn, records.arms),
         _rate_table(records),
         area,
@@ -49,12 +49,15 @@ def _rate_table(records: Records) -> str:
     scale = value_scale(metric, [row[f"{metric}_mean"] for row in rows])
     is_tuned = records.summary["rates"]["mode"] == "tuned"
     chosen = records.summary["rates"]["chosen"] if is_tuned else {}
+    possible = records.summary["rates"].get("possible", {})
     cells: dict[tuple[str, float], Content] = {}
     for row in rows:
         mean, spread = scale.number(row[f"{metric}_mean"]), scale.number(row[f"{metric}_sd"])
         words = text(mean if MISSING in (mean, spread) else f"{mean} ± {spread}")
         if chosen.get(row["arm"]) == row["rate"]:
             words = f"<strong>{words} (chosen)</strong>"
+        elif row["rate"] in possible.get(row["arm"], ()):
+            words = f"{words} (may be the best)"
         if row["diverged"]:
             words += f"<small>{row['diverged']} of {row['runs']} diverged</small>"
         cells[row["arm"], row["rate"]] = Html(words)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from normlab.report.cautions import open_rates
 from normlab.report.elements import Content, Html, arm_name, definitions, note, section, table
 from normlab.report.in_pairs import saving_sentences
 from normlab.report.markup import text
@@ -142,6 +143,9 @@ def _fairness(records: Records) -> list[tuple[str, Content]]:
             f"Every arm was trained at {grid} with the same {counted(len(rates['tuning_seeds']), 'tuning seed')}. "
             f"Chosen: {rates['rule']}. Result: {chosen}."
         )
+        beyond = [shown_rate(rate) for rate in rates.get("beyond", ())]
+        how += f" Added to the grid, since a best rate lay at its edge: {listed(beyond)}." if beyond else ""
+        how += "".join(f" {sentence}" for sentence in open_rates(summary))
     else:
         how = f"Given beforehand and shared by all arms: {grid}."
     primary = summary["primary"]

@@ -1,0 +1,220 @@
+"""False verdicts and power of studies on real trainings, by mode, data set and metric, with 95 % binomial intervals.
+
+`python benchmarks/calibration.py [--quick] [--studies N] [--pool DIR] [--data wine,digits]` trains a pool of studies
+(see `pool.py`) and judges each by the functions that studies call: the choice of rates, interim analyses, comparisons.
+An arm that is equal to its baseline in distribution must be called different at most at the nominal rate; arms with
+fewer units show the power. `--candidates` judges the same trainings by other rules for the chosen rate. Prints a table;
+`--out FILE` keeps all numbers as JSON with machine and versions.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pool
+import shifts
+from scipy.stats import beta
+from shifts import BASELINE
+
+from normlab.stats.verdict import Judged
+from normlab.study.cells import Chunk
+from normlab.study.looks import Looks
+from normlab.study.metrics import with_outcomes
+from normlab.study.provenance import machine, versions
+from normlab.study.rates import Choice, best_rates, choose_rates, rates_beyond
+from normlab.study.seeds import FIRST_LOOK, MAX_SEEDS
+from normlab.study.summary import Evidence, Rate, at_main_rates
+from normlab.study.target import set_target
+from normlab.train.devices import prepare
+
+TASK, MARGIN, SEEDS = "classification", 0.005, 10
+FIXED_RATE = 0.3
+MODES = ("fixed", "tuned", "auto")
+METRICS = ("test_accuracy", "test_loss", "epochs_to_target")
+QUICK_STUDIES, STUDIES = 20, 200
+# Power needs fewer studies than a small rate of false verdicts.
+MOST_POWER_STUDIES = 100
+Rule = Callable[[pl.DataFrame], dict[str, Choice]]
+
+
+def main() -> None:
+    """Read the command line, train what is missing, judge, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help=f"{QUICK_STUDIES} studies per data set: minutes")
+    parser.add_argument("--studies", type=int, help=f"per data set; default {STUDIES}")
+    parser.add_argument("--data", default=",".join(pool.SETTINGS), help="data sets, separated by commas")
+    parser.add_argument("--pool", type=Path, help="keep the trainings here, and use those that are here")
+    parser.add_argument("--candidates", action="store_true", help="compare rules for the chosen rate")
+    parser.add_argument("--out", type=Path, help="write all numbers to this file")
+    options = parser.parse_args()
+    num_studies = options.studies or (QUICK_STUDIES if options.quick else STUDIES)
+    prepare(num_cpu_devices=1)
+    with tempfile.TemporaryDirectory() as folder:
+        kept = options.pool or Path(folder)
+        rows = []
+        for data in options.data.split(","):
+            arms = list(pool.SETTINGS[data].units)
+            pool.train(data, min(num_studies, MOST_POWER_STUDIES), kept, arms)
+            pool.train(data, num_studies, kept, arms[:2])
+            rules = RULES if options.candidates else {"every possible rate": choose_rates_by_study}
+            for name, rule in rules.items():
+                rows += calibrated(data, num_studies, kept, rule, name)
+        agreements = [end_to_end(data, kept) for data in options.data.split(",")]
+    print(pl.DataFrame(rows).write_csv(separator="\t", float_precision=3))
+    for agreement in agreements:
+        print(f"A study from end to end on {agreement['data']}, and the same one from the pool: {agreement}")
+    if options.out:
+        content = {"machine": machine(), "versions": versions(), "rows": rows, "end_to_end": agreements}
+        options.out.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def calibrated(data: str, num_studies: int, folder: Path, rule: Rule, name: str) -> list[dict[str, Any]]:
+    """Return a row per mode, arm and metric: how often the arm was called better or worse than its baseline."""
+    verdicts: dict[tuple[str, str, str], list[str]] = {}
+    extra: list[float] = []
+    modes = MODES if name == "every possible rate" else ("tuned",)
+    for study in range(num_studies):
+        path = pool.path_of(folder, data, study)
+        for arm in list(pool.SETTINGS[data].units)[1 : 2 if study >= MOST_POWER_STUDIES else None]:
+            epochs, runs = pool.tables(path, (BASELINE, arm))
+            for mode in modes:
+                found, num_extra = judged(mode, data, epochs, runs, arm, rule)
+                for metric, verdict in found.items():
+                    verdicts.setdefault((mode, arm, metric), []).append(verdict)
+                if mode == "tuned" and arm == "b":
+                    extra.append(num_extra)
+    return [
+        {
+            "rule": name,
+            "data": data,
+            "mode": mode,
+            "arm": "equal" if arm == "b" else arm,
+            "metric": metric,
+            "studies": len(found),
+            **_share("different", sum(one in ("better", "worse") for one in found), len(found)),
+            "worse": found.count("worse"),
+            "equivalent": found.count("equivalent"),
+            "extra_runs_per_arm": float(np.mean(extra)) if mode == "tuned" and extra else None,
+        }
+        for (mode, arm, metric), found in verdicts.items()
+    ]
+
+
+def judged(
+    mode: str, data: str, epochs: pl.DataFrame, runs: pl.DataFrame, arm: str, rule: Rule
+) -> tuple[dict[str, str], float]:
+    """Return a study's verdicts by metric, and the runs per arm beyond those at the chosen rates."""
+    uninformed = math.log({"wine": 3, "digits": 10}[data])
+    arms = [BASELINE, arm]
+    chosen = None if mode == "fixed" else _tuned(data, runs, rule)
+    rates = {name: (FIXED_RATE,) if chosen is None else chosen[name].rates for name in arms}
+    fresh = _at(runs.filter(pl.col("stage") == "report"), rates)
+    looks = None
+    if mode == "auto":
+        looks = Looks(rates, "test_accuracy", MARGIN, MAX_SEEDS, FIRST_LOOK, uninformed)
+        fresh = _looked(looks, fresh)
+    else:
+        fresh = fresh.filter(pl.col("seed") < _first_seed(fresh) + SEEDS)
+    parts = [fresh] if chosen is None else [fresh, runs.filter(pl.col("stage") == "tuning")]
+    known = pl.concat(parts)
+    target_runs = known if chosen is None else _at(parts[1], {name: (one.rate,) for name, one in chosen.items()})
+    target = set_target(target_runs, TASK, None)
+    outcomes = with_outcomes(known, epochs, target.value, uninformed)
+    answers: Mapping[str, Judged] | None = looks.answers() if looks else None
+    main: Rate = FIXED_RATE if chosen is None else "tuned"
+    evidence = Evidence(epochs, outcomes, arms, TASK, MARGIN, 1, chosen, main, answers)
+    rows = {row["metric"]: str(row["verdict"]) for row in at_main_rates(evidence)}
+    extra = sum(len(own) - 1 for own in rates.values()) * SEEDS / len(rates)
+    return {metric: rows[metric] for metric in METRICS}, extra
+
+
+def end_to_end(data: str, folder: Path) -> dict[str, Any]:
+    """Run the pool's first study as a user would, with its search and its files, and compare rates and verdicts."""
+    from normlab.compare import compare
+
+    dataset, source = pool.load_part(data, 0), Path(shifts.__file__)
+    arms = [{"norm": f"{source}:{name}", "name": name} for name in (BASELINE, "b")]
+    with tempfile.TemporaryDirectory() as out:
+        result = compare(
+            pool.source(data),
+            lambda norm: pool.network(dataset, norm),
+            arms,
+            epochs=pool.EPOCHS,
+            batch_size=pool.BATCH_SIZE,
+            out=Path(out) / "study",
+        )
+        possible = {arm: tuple(rates) for arm, rates in result.records.summary["rates"]["possible"].items()}
+        real = {metric: result.verdict(metric, "b") for metric in METRICS}
+    epochs, runs = pool.tables(pool.path_of(folder, data, 0), (BASELINE, "b"))
+    chosen = _tuned(data, runs, choose_rates_by_study)
+    pooled, _ = judged("tuned", data, epochs, runs, "b", choose_rates_by_study)
+    same_rates = possible == {arm: one.rates for arm, one in chosen.items()}
+    return {"data": data, "same_rates": same_rates, "same_verdicts": real == pooled, "verdicts": real}
+
+
+def _tuned(data: str, runs: pl.DataFrame, rule: Rule) -> dict[str, Choice]:
+    """Search the grid, and beyond it, as a study does."""
+    tuning, grid = runs.filter(pl.col("stage") == "tuning"), list(pool.GRID)
+    while True:
+        chosen = rule(tuning.filter(pl.col("rate").is_in(grid)))
+        beyond = rates_beyond(pool.GRID, grid, best_rates(chosen).values())
+        added = [rate for rate in beyond if rate in pool.SETTINGS[data].beyond]
+        if not added:
+            return chosen
+        grid += added
+
+
+def _at(runs: pl.DataFrame, rates: Mapping[str, Sequence[float]]) -> pl.DataFrame:
+    """Return the runs at each arm's rates; those at the first of them are the report's, the others its alternatives."""
+    own = [(pl.col("arm") == arm) & pl.col("rate").is_in(list(of_arm)) for arm, of_arm in rates.items()]
+    first = [(pl.col("arm") == arm) & (pl.col("rate") == of_arm[0]) for arm, of_arm in rates.items()]
+    stage = (
+        pl.when((pl.col("stage") == "tuning") | pl.any_horizontal(first)).then("stage").otherwise(pl.lit("alternative"))
+    )
+    return runs.filter(pl.any_horizontal(own)).with_columns(stage=stage)
+
+
+def _looked(looks: Looks, fresh: pl.DataFrame) -> pl.DataFrame:
+    """Take in the pairs ten by ten, as a study does, and return the runs of those that it trained."""
+    numbered = fresh.with_columns(chunk=((pl.col("seed") - _first_seed(fresh)) // FIRST_LOOK).cast(pl.Int32))
+    for number in range(MAX_SEEDS // FIRST_LOOK):
+        goes_on = [looks.after(Chunk(stage, number, ()), numbered) for stage in ("report", "alternative")]
+        if not goes_on[-1]:
+            return numbered.filter(pl.col("chunk") <= number)
+    return numbered
+
+
+def _first_seed(runs: pl.DataFrame) -> int:
+    return int(runs["seed"].to_numpy().min())
+
+
+def choose_rates_by_study(tuning: pl.DataFrame) -> dict[str, Choice]:
+    """Choose as studies do."""
+    return choose_rates(tuning, TASK)
+
+
+def one_rate(tuning: pl.DataFrame) -> dict[str, Choice]:
+    """Choose one rate, and take no notice of chance: the rule that was in use before."""
+    return {arm: Choice(one.rate, one.at_edge, (one.rate,)) for arm, one in choose_rates(tuning, TASK).items()}
+
+
+RULES: dict[str, Rule] = {"every possible rate": choose_rates_by_study, "one rate": one_rate}
+
+
+def _share(name: str, hits: int, trials: int) -> dict[str, float | int]:
+    """Return hits and their share with its 95 % interval by Clopper and Pearson 1934."""
+    low = float(beta.ppf(0.025, hits, trials - hits + 1)) if hits else 0.0
+    high = float(beta.ppf(0.975, hits + 1, trials - hits)) if hits < trials else 1.0
+    return {name: hits, "share": hits / trials, "low": low, "high": high}
+
+
+if __name__ == "__main__":
+    main()
