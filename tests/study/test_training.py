@@ -53,6 +53,10 @@ class _Noting:
         self.notes.append((self.arm, "begin", [order.tolist() for order in orders], draws))
         return EpochUnderWay([], 2, 0, Totals(0.0, 0.0), 0.1)
 
+    def warm_up(self, state: _State, epoch: EpochUnderWay) -> _State:
+        self.notes.append((self.arm, "warm up"))
+        return state
+
     def advance(self, state: _State, epoch: EpochUnderWay, num_batches: int) -> _State:
         epoch.done += num_batches
         epoch.seconds += 0.2

@@ -21,12 +21,14 @@ class Comparison:
         differences: Arm - baseline, shape (n,), in the order in which the pairs came.
         margin: Differences smaller than this were declared negligible beforehand.
         higher_is_better: Whether a positive difference is an improvement.
+        resolution: What all differences are multiples of; see `equivalence.tost_p_value`.
     """
 
     name: str
     differences: ArrayLike = field(repr=False)
     margin: float
     higher_is_better: bool = True
+    resolution: float | None = None
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,7 @@ def next_action(
             alpha=level,
             higher_is_better=comparison.higher_is_better,
             first_look=first_look,
+            resolution=comparison.resolution,
         )
         for comparison in comparisons
     }

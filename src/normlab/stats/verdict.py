@@ -10,6 +10,7 @@ import numpy as np
 
 from normlab.stats.differences import require_level
 from normlab.stats.effect import Effect, paired_effect, paired_effects
+from normlab.stats.equivalence import fewest_equal_pairs
 from normlab.stats.multiplicity import benjamini_hochberg, holm
 from normlab.stats.power import MOST_PAIRS, pairs_to_decide
 from normlab.stats.sign_flip import smallest_p_value
@@ -33,6 +34,7 @@ class Judged:
         p_equivalence_adjusted: The equivalence p-value after correction; None where the effect has none.
         outlook: If undecided, how many pairs would decide, as a clause without the effect's own numbers; it says so too
             where pairs as few as these never can. Else empty.
+        decidable: False where pairs as few as these could not have shown a difference, among these comparisons.
     """
 
     effect: Effect
@@ -42,6 +44,7 @@ class Judged:
     pairs_needed: int | None
     p_equivalence_adjusted: float | None = None
     outlook: str = ""
+    decidable: bool = True
 
 
 def judge(effects: Sequence[Effect], *, correction: Correction = "none", alpha: float = 0.05) -> list[Judged]:
@@ -52,7 +55,8 @@ def judge(effects: Sequence[Effect], *, correction: Correction = "none", alpha: 
 
     - *equivalent*: the corrected equivalence p-value is at most alpha. This also holds for a real difference that is
       smaller than the margin; the reason then says both.
-    - *better*, *worse*: the interval excludes 0 and the corrected sign-flip p-value is at most alpha.
+    - *better*, *worse*: the interval excludes 0 (and all that the clock itself may differ by) and the corrected
+      sign-flip p-value is at most alpha.
     - *undecided* otherwise, with the number of pairs for a power of 80 % at alpha / (size of the family), the most
       that a correction can ask.
 
@@ -74,7 +78,8 @@ def judge(effects: Sequence[Effect], *, correction: Correction = "none", alpha: 
             needed = _pairs_needed(effect, level)
             never, ahead = _unreachable(p_values, index, effect.pairs, correction, alpha), _outlook(effect, needed)
             reason = f"{never or _inconclusive(effect, p, q)}; {ahead}."
-            judged.append(Judged(effect, verdict, p, reason, needed, q, f"{never}; {ahead}" if never else ahead))
+            outlook = f"{never}; {ahead}" if never else ahead
+            judged.append(Judged(effect, verdict, p, reason, needed, q, outlook, decidable=never is None))
         else:
             judged.append(Judged(effect, verdict, p, _decided(effect, verdict, p, q, alpha), None, q))
     return judged
@@ -89,7 +94,7 @@ def _verdict(effect: Effect, p: float | None, q: float | None, alpha: float) -> 
 
 
 def _differs(effect: Effect, p: float | None, alpha: float) -> bool:
-    return p is not None and p <= alpha and (effect.ci_low > 0 or effect.ci_high < 0)
+    return p is not None and p <= alpha and (effect.ci_low > effect.clock or effect.ci_high < -effect.clock)
 
 
 def _corrected(p_values: Sequence[float | None], correction: Correction) -> list[float | None]:
@@ -107,7 +112,10 @@ def _pairs_needed(effect: Effect, level: float) -> int | None:
     """More pairs than there are: those at hand did not decide, whatever the estimate says."""
     if effect.deviation is None:
         return None
-    estimate = pairs_to_decide(effect.difference, effect.deviation, effect.margin, alpha=level)
+    fewest = fewest_equal_pairs(effect.margin, effect.resolution, level)
+    estimate = pairs_to_decide(
+        effect.difference, effect.deviation, effect.margin, alpha=level, fewest_equivalent=fewest
+    )
     return None if estimate is None else max(estimate, effect.pairs + 1)
 
 
@@ -159,5 +167,8 @@ def _outlook(effect: Effect, needed: int | None) -> str:
 
 def _numbers(effect: Effect) -> str:
     """The difference with its evidence, as the subject of a sentence."""
+    if effect.pair_differences:
+        pairs = ", ".join(f"{one:.3g}" for one in effect.pair_differences)
+        return f"The difference {effect.difference:.3g} (pairs: {pairs})"
     interval = f"{100 * (1 - effect.alpha):g} % interval {effect.ci_low:.3g} to {effect.ci_high:.3g}"
     return f"The difference {effect.difference:.3g} ({interval}, {effect.pairs} pairs)"

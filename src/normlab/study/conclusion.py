@@ -49,7 +49,9 @@ def conclude(
     steps_per_epoch = math.ceil(len(dataset.train) / study.batch_size)
     main_rate: Rate = "tuned" if study.rates == "tuned" else study.rates[0]
     answers = None if looks is None else looks.answers()
-    evidence = Evidence(epochs, runs, arms, dataset.task, study.margin, steps_per_epoch, chosen, main_rate, answers)
+    evidence = Evidence(
+        epochs, runs, arms, dataset.task, study.margin, steps_per_epoch, chosen, main_rate, answers, len(dataset.test)
+    )
     seeds = sorted(runs.filter(pl.col("stage") == "report")["seed"].unique())
     summary = {
         "normlab": __version__,

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from normlab.stats.equivalence import fewest_equal_pairs
 from normlab.stats.power import MOST_PAIRS, pairs_to_decide
 from normlab.stats.sequential import SequentialVerdict
 from normlab.stats.stopping import Comparison, NextAction, next_action
@@ -33,14 +34,25 @@ class Looks:
         budget: The most pairs.
         chunk: Pairs per chunk.
         uninformed_loss: The loss of a predictor that knows nothing; what a diverged run counts as rests on it.
+        num_test: Samples of the test part: an accuracy is a multiple of 1 / num_test.
     """
 
     def __init__(
-        self, arms: Sequence[str], metric: str, margin: float, budget: int, chunk: int, uninformed_loss: float
+        self,
+        arms: Sequence[str],
+        metric: str,
+        margin: float,
+        budget: int,
+        chunk: int,
+        uninformed_loss: float,
+        num_test: int | None = None,
     ) -> None:
         self.baseline, *self.others = arms
         self.metric = METRICS[metric]
         self.margin = margin if self.metric.margin is None else self.metric.margin
+        self.resolution = self.metric.resolution
+        if self.resolution is None and num_test is not None:
+            self.resolution = 1 / num_test
         self.budget, self.chunk, self.uninformed_loss = budget, chunk, uninformed_loss
         self._values: dict[str, np.ndarray] = {arm: np.empty((2, 0)) for arm in self.others}  # of arm and baseline
         self._lost: list[str] = list(self.others)  # arms all of whose runs diverged, with the baseline's
@@ -98,7 +110,7 @@ class Looks:
 
     def _look(self) -> bool:
         comparisons = [
-            Comparison(arm, arms - baselines, self.margin, self.metric.higher_is_better)
+            Comparison(arm, arms - baselines, self.margin, self.metric.higher_is_better, self.resolution)
             for arm, (arms, baselines) in self._values.items()
         ]
         action = next_action(comparisons, budget=self.budget, chunk=self.chunk, alpha=ALPHA, first_look=FIRST_LOOK)
@@ -128,7 +140,14 @@ class Looks:
     def _answer(self, arm: str, judged: SequentialVerdict) -> Judged:
         values, baselines = self._values[arm]
         higher = self.metric.higher_is_better
-        effect = paired_effect(values, baselines, margin=self.margin, higher_is_better=higher, alpha=self.level)
+        effect = paired_effect(
+            values,
+            baselines,
+            margin=self.margin,
+            higher_is_better=higher,
+            alpha=self.level,
+            resolution=self.resolution,
+        )
         effect = replace(
             effect,
             ci_low=judged.low,
@@ -139,7 +158,10 @@ class Looks:
         )
         reason = judged.reason
         if judged.verdict == "undecided" and arm not in self._lost and effect.deviation is not None:
-            needed = pairs_to_decide(effect.difference, effect.deviation, self.margin, alpha=self.level)
+            fewest = fewest_equal_pairs(self.margin, effect.resolution, self.level)
+            needed = pairs_to_decide(
+                effect.difference, effect.deviation, self.margin, alpha=self.level, fewest_equivalent=fewest
+            )
             number = f"more than {MOST_PAIRS}" if needed is None else f"about {max(needed, self.num_pairs + 1)}"
             reason += f" A test that looks once would need {number} pairs, looks somewhat more."
         return Judged(effect, judged.verdict, None, reason, None)
