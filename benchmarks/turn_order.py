@@ -1,7 +1,7 @@
 """Times of equal arms: how often they are called different, and what a turn's position costs.
 
-`python benchmarks/turn_order.py [--studies 100] [--arms 2 3] [--out results/turn-order]`, on a machine that does nothing
-else. Each study trains a tiny network in arms that are equal but for their names, each with programs of its own, and
+`python benchmarks/turn_order.py [--studies 100] [--arms 2 3] [--out results/turn-order]`, on a machine that is idle
+otherwise. Each study trains a tiny network in arms that are equal but for their names, each with programs of its own, and
 judges seconds per step as every study does. Then the same with a last arm that is wider, which must be found slower.
 Nothing is downloaded.
 """
@@ -105,7 +105,7 @@ def summed_up(num_arms: int, is_slow: bool, studies: list[Record]) -> Record:
     }
 
 
-HEAD = "| arms | studies | better | worse | equivalent | undecided | studies with a difference | position against the first |"
+HEAD = "| arms | studies | better | worse | equivalent | undecided | studies with one | position against the first |"
 RULE = "|---|---|---|---|---|---|---|---|"
 
 

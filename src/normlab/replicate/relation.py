@@ -83,17 +83,20 @@ def _checked(relation: Relation, judged: Judged | None) -> Checked:
     zero, margin = _shown(0.0, relation), _shown(relation.margin, relation)
     if judged is not None and relation.kind == "equal":
         agrees, p_value = judged.verdict == "equivalent", judged.p_equivalence_adjusted
-        expected, tolerance = f"{zero}, within {_shown(-relation.margin, relation)} ... {margin}", "p <= 0.05 (TOST)"
+        expected, tolerance = (
+            f"{zero}, within {_shown(-relation.margin, relation)} ... {margin}",
+            "corrected p <= 0.05 (TOST)",
+        )
     elif judged is not None:
         agrees, p_value = judged.verdict == "better", judged.p_adjusted
-        expected, tolerance = f"{relation.kind} {zero}", "p <= 0.05, whole interval"
+        expected, tolerance = f"{relation.kind} {zero}", "corrected p <= 0.05, whole interval"
     else:
         p_value = None
         is_upper = relation.kind == "not above"
         agrees = effect.ci_high < relation.margin if is_upper else effect.ci_low > -relation.margin
         bound = margin if is_upper else _shown(-relation.margin, relation)
         expected, tolerance = f"{relation.kind} {bound}", "whole interval"
-    p_words = "" if p_value is None else f", p {p_value:.2g}"
+    p_words = "" if p_value is None else f", corrected p {p_value:.2g}"
     ends = f"{_shown(effect.ci_low, relation)} to {_shown(effect.ci_high, relation)}"
     arms = f"{_shown(effect.value, relation, False)} against {_shown(effect.baseline_value, relation, False)}"
     measured = f"{_shown(effect.difference, relation)} ({ends}{p_words}, {effect.pairs} seeds): {arms}"

@@ -70,6 +70,7 @@ def judge(effects: Sequence[Effect], *, correction: Correction = "none", alpha: 
     p_values = [effect.p_value for effect in effects]
     p_adjusted = _corrected(p_values, correction)
     q_adjusted = _corrected([effect.p_equivalence for effect in effects], correction)
+    corrected = "" if correction == "none" else "corrected "
     judged = []
     for index, (effect, p, q) in enumerate(zip(effects, p_adjusted, q_adjusted, strict=True)):
         verdict = _verdict(effect, p, q, alpha)
@@ -77,11 +78,11 @@ def judge(effects: Sequence[Effect], *, correction: Correction = "none", alpha: 
             level = alpha if correction == "none" else alpha / len(effects)
             needed = _pairs_needed(effect, level)
             never, ahead = _unreachable(p_values, index, effect.pairs, correction, alpha), _outlook(effect, needed)
-            reason = f"{never or _inconclusive(effect, p, q)}; {ahead}."
+            reason = f"{never or _inconclusive(effect, p, q, corrected)}; {ahead}."
             outlook = f"{never}; {ahead}" if never else ahead
             judged.append(Judged(effect, verdict, p, reason, needed, q, outlook, decidable=never is None))
         else:
-            judged.append(Judged(effect, verdict, p, _decided(effect, verdict, p, q, alpha), None, q))
+            judged.append(Judged(effect, verdict, p, _decided(effect, verdict, p, q, alpha, corrected), None, q))
     return judged
 
 
@@ -119,13 +120,13 @@ def _pairs_needed(effect: Effect, level: float) -> int | None:
     return None if estimate is None else max(estimate, effect.pairs + 1)
 
 
-def _decided(effect: Effect, verdict: Verdict, p: float | None, q: float | None, alpha: float) -> str:
+def _decided(effect: Effect, verdict: Verdict, p: float | None, q: float | None, alpha: float, corrected: str) -> str:
     if verdict != "equivalent":
         sides = "above" if effect.difference > 0 else "below"
-        return f"{_numbers(effect)} lies {sides} 0 with its whole interval (sign-flip p {p:.3g})."
-    inside = f"inside the margin {effect.margin:.3g} stated beforehand (equivalence p {q:.3g})"
+        return f"{_numbers(effect)} lies {sides} 0 with its whole interval ({corrected}sign-flip p {p:.3g})."
+    inside = f"inside the margin {effect.margin:.3g} stated beforehand ({corrected}equivalence p {q:.3g})"
     if _differs(effect, p, alpha):
-        return f"{_numbers(effect)} is there (sign-flip p {p:.3g}) but lies {inside}."
+        return f"{_numbers(effect)} is there ({corrected}sign-flip p {p:.3g}) but lies {inside}."
     return f"{_numbers(effect)} lies {inside}."
 
 
@@ -150,9 +151,11 @@ def _unreachable(
     return None
 
 
-def _inconclusive(effect: Effect, p: float | None, q: float | None) -> str:
+def _inconclusive(effect: Effect, p: float | None, q: float | None, corrected: str) -> str:
     tests = " and ".join(
-        f"{name} p {number:.3g}" for name, number in (("sign-flip", p), ("equivalence", q)) if number is not None
+        f"{corrected}{name} p {number:.3g}"
+        for name, number in (("sign-flip", p), ("equivalence", q))
+        if number is not None
     )
     return f"{_numbers(effect)} is neither told from 0 nor shown to lie inside the margin {effect.margin:.3g} ({tests})"
 

@@ -14,6 +14,7 @@ from normlab.study.laboratory import Laboratory
 from normlab.study.looks import Looks
 from normlab.study.metrics import with_outcomes
 from normlab.study.rates import RULE, Choice
+from normlab.study.reach import fewest_deciding_pairs
 from normlab.study.summary import Evidence, Rate, area_over_rates, by_arm, by_rate, comparisons
 from normlab.study.target import set_target
 from normlab.version import __version__
@@ -59,6 +60,7 @@ def conclude(
         "task": dataset.task,
         "baseline": arms[0],
         "arms": arms,
+        "fewest_pairs": fewest_deciding_pairs(len(arms) - 1, looks=looks is not None),
         "primary": {"metric": evidence.primary_metric, "arm": arms[1], "rate": main_rate},
         "rates": _rates(study, dataset.task, chosen, seeds),
         "stopping": None if looks is None else looks.summary(),

@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from normlab.stats.bootstrap import FEWEST_PAIRS as FEWEST_FOR_INTERVAL
 from normlab.stats.mcnemar import mcnemar
 from normlab.stats.multiplicity import benjamini_hochberg
 from normlab.stats.pairing import pairing
@@ -15,6 +16,14 @@ from normlab.study.summary import Evidence, selections
 
 # Fewer pairs show nothing of how arms vary together.
 FEWEST_PAIRS = 3
+_SAVINGS_BOUNDS = (
+    "correlation_low",
+    "correlation_high",
+    "ratio_low",
+    "ratio_high",
+    "saved_low",
+    "saved_high",
+)
 
 
 def divergences(evidence: Evidence) -> list[dict[str, Any]]:
@@ -32,7 +41,8 @@ def divergences(evidence: Evidence) -> list[dict[str, Any]]:
             both = own.join(other, on="seed", suffix="_baseline")
             if both["diverged"].any() or both["diverged_baseline"].any():
                 found = mcnemar(both["diverged"].to_numpy(), both["diverged_baseline"].to_numpy())
-                rows.append({"arm": arm, "baseline": baseline, "rate": rate, "pairs": len(both), **asdict(found)})
+                row = {"arm": arm, "baseline": baseline, "rate": rate, "pairs": len(both), **asdict(found)}
+                rows.append(_without_bounds(row, len(both), "low", "high"))
     adjusted = benjamini_hochberg([row["p_value"] for row in rows])
     return [
         {**row, "p_adjusted": float(p), "correction": "benjamini-hochberg"}
@@ -56,17 +66,21 @@ def savings(evidence: Evidence) -> list[dict[str, Any]]:
                 continue
             found = pairing(*values)
             ratio = found.variance_ratio
-            rows.append(
-                {
-                    "metric": metric,
-                    "label": METRICS[metric].label,
-                    "arm": arm,
-                    "baseline": baseline,
-                    "rate": rate,
-                    **asdict(found),
-                    "saved": None if ratio is None else 1 - ratio,
-                    "saved_low": 1 - found.ratio_high,
-                    "saved_high": 1 - found.ratio_low,
-                }
-            )
+            row = {
+                "metric": metric,
+                "label": METRICS[metric].label,
+                "arm": arm,
+                "baseline": baseline,
+                "rate": rate,
+                **asdict(found),
+                "saved": None if ratio is None else 1 - ratio,
+                "saved_low": 1 - found.ratio_high,
+                "saved_high": 1 - found.ratio_low,
+            }
+            rows.append(_without_bounds(row, found.pairs, *_SAVINGS_BOUNDS))
     return rows
+
+
+def _without_bounds(row: dict[str, Any], num_pairs: int, *bounds: str) -> dict[str, Any]:
+    """Return the row without the bounds of its intervals where there are too few pairs for any."""
+    return row if num_pairs >= FEWEST_FOR_INTERVAL else {**row, **dict.fromkeys(bounds)}
