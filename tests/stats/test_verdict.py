@@ -101,7 +101,7 @@ def test_five_pairs_say_so_instead_of_a_p_value() -> None:
 
 
 def test_identical_arms() -> None:
-    with_margin = judge([paired_effect(BASELINE, BASELINE, margin=0.001, higher_is_better=True)])[0]
+    with_margin = judge([paired_effect(BASELINE, BASELINE, margin=0.001, higher_is_better=True, resolution=0.0)])[0]
     without = judge([paired_effect(BASELINE, BASELINE, margin=0.0, higher_is_better=True)])[0]
     assert with_margin.verdict == "equivalent"
     assert (without.verdict, without.pairs_needed) == ("undecided", None)

@@ -79,6 +79,6 @@ def _show(found: Across) -> None:
     if min(found.pairs) < FEWEST_PAIRS:
         below = f"Fewer than {FEWEST_PAIRS} pairs on each data set give no interval."
     console.print(
-        f"{below} Beats: how often a run of an arm is better than one of {found.baseline} on the same data set; 50 % by "
-        "chance."
+        f"{below} Beats: how often a run of an arm is better than one of {found.baseline} on the same data set; "
+        "50 % by chance."
     )
