@@ -1,8 +1,10 @@
 """Times of equal arms: how often they are called different, and what a turn's position costs.
 
-`python benchmarks/turn_order.py [--studies 100] [--arms 2 3] [--out results/turn-order]`, on an idle machine. Each study
-trains a tiny network in arms that are equal but for their names, each with programs of its own, and judges seconds per
-step as every study does. Then the same with a last arm that is wider, which must be found slower. Nothing is downloaded.
+`python benchmarks/turn_order.py [--studies 100] [--arms 2 3] [--out results/turn-order]`, on an idle machine.
+
+Each study trains a tiny network in arms that are equal but for their names, each with programs of its own, and judges
+seconds per step as every study does. Then the same with a last arm that is wider, which must be found slower.
+Nothing is downloaded.
 """
 
 from __future__ import annotations
