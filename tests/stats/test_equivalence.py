@@ -9,7 +9,7 @@ import pytest
 from statsmodels.stats.weightstats import ttost_paired
 
 from normlab.stats import equivalence
-from normlab.stats.equivalence import RARE_STEPS, fewest_equal_pairs, rare_evidence, resolution_of, tost_p_value
+from normlab.stats.equivalence import RARE_STEPS, STAKES, fewest_equal_pairs, rare_evidence, resolution_of, tost_p_value
 from normlab.stats.sequential import states_after_each_pair
 from tests.stats.calibration import in_band
 
@@ -121,7 +121,7 @@ def test_the_evidence_of_equal_pairs_is_the_chance_of_no_rare_difference() -> No
         bound = RARE_STEPS / num_test
         exact = -40 * math.log1p(-MARGIN / bound)
         evidence = rare_evidence(np.zeros(40), MARGIN, 1 / num_test)[-1]
-        assert exact - math.log(2) <= evidence <= exact
+        assert exact - math.log(len(STAKES)) <= evidence <= exact
     assert rare_evidence(np.zeros(3), MARGIN, 1 / 2000)[0] == math.inf
     assert rare_evidence([0.0, RARE_STEPS / 36], MARGIN, 1 / 36)[1] < rare_evidence([0.0], MARGIN, 1 / 36)[0]
 

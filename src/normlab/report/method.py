@@ -52,7 +52,7 @@ def _rules(records: Records) -> list[str]:
         "Hochberg’s: the other metrics there, and each metric over the shared rates.",
         f"{verdicts}. Better or worse: the interval excludes 0 and the corrected p is at most 0.05. Equivalent: two "
         "one-sided t tests place the difference inside the margin stated beforehand, and a bet rules out rare "
-        "differences of up to five test samples that would bring it there. Undecided: neither; then the "
+        "differences of up to four test samples that would bring it there. Undecided: neither; then the "
         "number of pairs that would decide with a power of 80 % is estimated.",
         "A run diverges when its loss is not finite or exceeds its bound. It is kept, counted, and never "
         "dropped from a pair: its loss counts as twice that of knowing nothing, or as the largest of "

@@ -13,15 +13,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from normlab.stats.differences import ROUNDING, all_equal, checked_vector, require_margin
 
-RARE_STEPS = 5
+RARE_STEPS = 4
 """Differences of up to so many steps of their resolution may be rare without being taken for none.
 
-Five test samples. More would cost power: with ten, ten equal pairs could not show equivalence at a margin of 0.005 on
-360 test samples, (1 - 0.005 x 360 / 10)^10 being 0.14. Rarer and larger differences, such as one run in fifty that
+Four test samples; five exceed a level of 0.05 by less than 0.01, by the bet's own slack. More would cost power: with
+ten, ten equal pairs could not show equivalence at a margin of 0.005 on 360 test samples, (1 - 0.005 x 360 / 10)^10
+being 0.14. Rarer and larger differences, such as one run in fifty that
 collapses, cannot be ruled out by a few dozen pairs, whatever the test.
 """
 
-STAKES: tuple[float, ...] = (1.0, 0.5)
+STAKES: tuple[float, ...] = (1.0, 0.75, 0.5, 0.25)
 """Shares of its wealth that the bet puts on every pair, equally weighted: all of it is best where pairs are equal."""
 
 # Values nearer than this share of their range are the same value: accuracies in float32 differ by their last digit.
@@ -35,7 +36,8 @@ def tost_p_value(differences: ArrayLike, margin: float, *, resolution: float | N
 
     - the one-sided t test nearer to its margin, P(T < (abs(m) - margin) / s), with n - 1 degrees of freedom;
     - 2^-n where the differences are all equal, so s = 0, and lie inside the margin; 1 where they do not;
-    - 1 / evidence against rare differences, see `rare_evidence`; it matters up to a resolution of margin / 5.
+    - 1 / evidence against rare differences, see `rare_evidence`; it matters from a resolution of
+      margin / `RARE_STEPS` on.
 
     The t tests hold their level for near-normal and for heavy-tailed symmetric differences. Skewed ones exceed it on
     one side: exponential differences (skewness 2) at a margin of three deviations are called equivalent in 11 to 15 %
@@ -77,7 +79,7 @@ def rare_evidence(differences: ArrayLike, margin: float, resolution: float | Non
         evidence_n = mean over `STAKES` s of the product over i <= n of (1 - s + s y_i),
 
     on that of the lower one the same of -d; the smaller of both is returned. n differences of 0 give almost
-    (1 - margin / B)^-n / 2: what the chance of no difference in n pairs is, if those there are have the size B.
+    (1 - margin / B)^-n / 4: what the chance of no difference in n pairs is, if those there are have the size B.
 
     Why it is valid: if d <= B and its mean is the margin or more, the mean of y is at most 1, so the products are a
     gambler's wealth in a fair or unfair game, which ever reaches 1 / alpha with chance alpha at most (Ville 1939), at

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -63,7 +62,7 @@ def sequential_verdict(
     With the confidence sequence's interval after n pairs, in this order:
 
     - *equivalent*: it lies inside (-margin, margin), and the evidence against rare differences (`rare_evidence`) has
-      reached 1 / alpha. This also holds for a real difference smaller than the margin.
+      reached 2 / alpha. This also holds for a real difference smaller than the margin.
     - *better*, *worse*: it lies on one side of 0.
     - *undecided* otherwise.
 
@@ -124,7 +123,7 @@ def states_after_each_pair(
     over, under = (_pairs_since(log_evidence(signed, -margin), threshold, first_look) for signed in (rows, -rows))
     # Both above and below 0 only where the interval has become empty: the side reached first stays.
     states = np.where(above > below, _BETTER, np.where(below > above, _WORSE, _UNDECIDED))
-    common = _pairs_since(rare_evidence(rows, margin, resolution), -math.log(alpha), first_look)
+    common = _pairs_since(rare_evidence(rows, margin, resolution), threshold, first_look)
     return np.where((over > 0) & (under > 0) & (common > 0) & (margin > 0.0), _EQUIVALENT, states)
 
 

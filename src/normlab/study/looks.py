@@ -158,7 +158,7 @@ class Looks:
         )
         reason = judged.reason
         if judged.verdict == "undecided" and arm not in self._lost and effect.deviation is not None:
-            fewest = fewest_equal_pairs(self.margin, effect.resolution, self.level)
+            fewest = fewest_equal_pairs(self.margin, effect.resolution, self.level / 2)
             needed = pairs_to_decide(
                 effect.difference, effect.deviation, self.margin, alpha=self.level, fewest_equivalent=fewest
             )
