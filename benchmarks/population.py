@@ -47,6 +47,7 @@ def measure(pair: str, runs: int, epochs: int, data_dir: Path | None) -> list[di
     study = study_of(pair, runs, data_dir)
     dataset = prepare_training(study)
     from normlab.train.order import epoch_order
+    from normlab.train.turns import turn_order
 
     laboratory = set_up(study, dataset, build_plans(study, dataset, named_model(study, dataset)))
     seeds = [cell.seed for cell in report_cells(study, None)]
@@ -56,12 +57,13 @@ def measure(pair: str, runs: int, epochs: int, data_dir: Path | None) -> list[di
     for group in groups:
         states = {arm: p.start(group, [1e-3] * len(group)) for arm, p in laboratory.populations.items()}
         for epoch in range(epochs):
-            for arm, population in laboratory.populations.items():
-                start = time.perf_counter()
+            for arm in turn_order(list(laboratory.populations), epoch):
+                population = laboratory.populations[arm]
+                start, compiling = time.perf_counter(), population.compile_seconds
                 orders = [epoch_order(seed, epoch, len(dataset.train)) for seed in group]
-                drawing = (time.perf_counter() - start) / population.capacity
                 states[arm], records[arm] = population.train(states[arm], orders)
-                seconds[arm].append(drawing + records[arm].seconds)
+                spent = time.perf_counter() - start - (population.compile_seconds - compiling)
+                seconds[arm].append(spent / population.capacity)
     names = dict(zip(laboratory.populations, (f"{pair}-none", f"{pair}-batch"), strict=True))
     shared = {
         "engine": "normlab",

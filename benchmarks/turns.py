@@ -46,13 +46,13 @@ class Worker:
 def take_turns(engines: Mapping[str, Sequence[Worker]], num_rounds: int) -> dict[str, list[Record]]:
     """Return by engine and round the wall seconds and the CPU seconds of a turn.
 
-    The processes of one engine work at once; the engines one after the other, beginning with another one each round.
+    The processes of one engine work at once; the engines one after the other, in an order balanced over rounds.
     """
-    names = list(engines)
-    records: dict[str, list[Record]] = {name: [] for name in names}
+    from normlab.train.turns import turn_order  # not at the top: the rivals' environment has no normlab
+
+    records: dict[str, list[Record]] = {name: [] for name in engines}
     for number in range(num_rounds):
-        first = number % len(names)
-        for name in names[first:] + names[:first]:
+        for name in turn_order(list(engines), number):
             start = time.perf_counter()
             for worker in engines[name]:
                 worker.begin()

@@ -16,6 +16,7 @@ from normlab.study.engines import require_engine, require_portable, running_engi
 from normlab.study.folders import new_folder
 from normlab.study.limits import CHECKPOINT_SECONDS, Limits, make_limits
 from normlab.study.progress import Progress, ignore_note, ignore_progress
+from normlab.study.reach import require_decisive
 
 if TYPE_CHECKING:
     import keras
@@ -45,7 +46,7 @@ def compare(
     label_smoothing: float = 0.0,
     augment: str = "none",
     rates: str | float | Sequence[float] = "tuned",
-    seeds: int | Literal["auto"] = 10,
+    seeds: int | Literal["auto"] | None = None,
     max_seeds: int | None = None,
     tuning_seeds: int | None = None,
     epochs: int = 10,
@@ -90,7 +91,8 @@ def compare(
         label_smoothing: Share of every label that is spread over all classes, in training alone.
         augment: What is done to training images: `none`, `flip`, `crop` or `flip-crop`.
         rates: `"tuned"`, a learning rate, or several, of which the first is the one that the answer is about.
-        seeds: Pairs reported on, or `"auto"`: pairs are added until every arm's primary metric is decided.
+        seeds: Pairs reported on (default: 10), or `"auto"`: pairs are added until every arm's primary metric is
+            decided. A number too small to show any difference is trained only if it is given.
         max_seeds: The most pairs of `"auto"`; default: 40.
         tuning_seeds: Seeds per rate that choose it; default: as many as `seeds`, at most eight.
         epochs: Passes over the training part.
@@ -136,8 +138,8 @@ def compare(
         "label_smoothing": label_smoothing,
         "augment": augment,
         "rates": rates,
-        "seeds": seeds,
-        "max_seeds": max_seeds,
+        **({} if seeds is None else {"seeds": seeds}),
+        **({} if max_seeds is None else {"max_seeds": max_seeds}),
         **({} if tuning_seeds is None else {"tuning_seeds": tuning_seeds}),
         "epochs": epochs,
         "batch_size": batch_size,
@@ -147,6 +149,7 @@ def compare(
     }
     require_engine(engine, address)
     study = make_study(settings)
+    require_decisive(study)
     return run_study(study, out=out, limits=limits, engine=engine, address=address, watch=watch, data=data, model=model)
 
 

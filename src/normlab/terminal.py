@@ -28,22 +28,29 @@ def progress_bar(console: Console) -> Iterator[Callable[[Progress], None]]:
         yield _line_teller(console)
 
 
-def show_result(console: Console, result: Result) -> None:
-    """Print one table per metric with difference, interval and verdict, the answer, and where the report lies."""
+def show_result(console: Console, result: Result, *, show_all: bool = False) -> None:
+    """Print one table per metric with difference, interval and verdict, the answer, and where the report lies.
+
+    Comparisons that so few pairs could not have decided are counted in one line, or shown with `show_all`.
+    """
     from normlab.report.cautions import open_rates
     from normlab.report.in_pairs import divergence_notes
     from normlab.report.own_model import own_model
     from normlab.report.records import shown_comparisons
     from normlab.report.running_statistics import answer, unsettled_notes
-    from normlab.report.stopping import stopping_notes
-    from normlab.report.table import terminal_tables
+    from normlab.report.stopping import reach_notes, stopping_notes
+    from normlab.report.table import omitted_words, shown_in_tables, terminal_tables
     from normlab.report.words import ranking
 
     summary = result.records.summary
-    for table in terminal_tables(summary, max(console.width, NARROWEST)):
+    for table in terminal_tables(summary, max(console.width, NARROWEST), show_all=show_all):
         console.print(table)
+    omitted = len(shown_in_tables(summary, show_all=True)) - len(shown_in_tables(summary, show_all=show_all))
+    if omitted:
+        console.print(f"Left out: {omitted_words(omitted)}; --all shows them.", markup=False)
     for line in [
         *own_model(result.records.study),
+        *reach_notes(summary),
         *stopping_notes(summary),
         *unsettled_notes(summary),
         *_notes(summary),

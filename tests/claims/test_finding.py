@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from normlab.claims.finding import decide, not_applicable, numbers
+from normlab.report.claims_page import shown_effect
 from normlab.stats.effect import paired_effect
 
 SPREAD = np.array([-0.02, -0.01, 0.0, 0.0, 0.01, 0.02, -0.015, 0.015])
@@ -28,13 +29,23 @@ def test_better_supports_worse_and_equivalent_refute(gain: float, verdict: str) 
 
 
 def test_numbers_on_both_scales() -> None:
-    effect = paired_effect(np.log([2.0, 2.0, 4.0]), np.zeros(3), margin=0.1, higher_is_better=False)
+    logs = np.log([2.0, 2.0, 4.0] * 2)
+    effect = paired_effect(logs, np.zeros(6), margin=0.1, higher_is_better=False)
     ratio = numbers(effect, "ratio")
-    assert ratio["effect"] == pytest.approx(math.exp(np.log([2, 2, 4]).mean()))
+    assert ratio["effect"] == pytest.approx(math.exp(logs.mean()))
     assert ratio["ci_low"] >= 2.0 - 1e-9
-    assert numbers(effect)["effect"] == pytest.approx(np.log([2, 2, 4]).mean())
-    one = paired_effect([1.0], [0.0], margin=0.1, higher_is_better=True)
-    assert (numbers(one)["ci_low"], numbers(one)["pairs"]) == (None, 1)
+    assert ratio["pair_values"] == ()
+    assert numbers(effect)["effect"] == pytest.approx(logs.mean())
+
+
+def test_few_pairs_stand_in_the_place_of_an_interval() -> None:
+    few = paired_effect(np.log([2.0, 2.0, 4.0, 1.0, 3.0]), np.zeros(5), margin=0.1, higher_is_better=False)
+    shown = numbers(few, "ratio")
+    assert (shown["ci_low"], shown["ci_high"], shown["pairs"]) == (None, None, 5)
+    assert shown["pair_values"] == pytest.approx((2, 2, 4, 1, 3))
+    card = {"effect": 2.2, "ci_low": None, "ci_high": None, "pair_values": [2.0, 2.4]}
+    assert shown_effect(card) == "2.2 (pairs: 2, 2.4)"
+    assert shown_effect(card | {"ci_low": 2.0, "ci_high": 2.4, "pair_values": []}) == "2.2 [2, 2.4]"
 
 
 def test_what_does_not_apply_says_why() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from normlab.errors import InputError
 from normlab.probes.step_time import step_times
+from normlab.train.turns import turn_order
 
 
 class Machine:
@@ -32,11 +33,13 @@ class Machine:
         return call
 
 
-def test_steps_take_turns_and_the_first_call_is_kept_apart() -> None:
+def test_steps_take_turns_each_warmed_up_and_the_first_call_is_kept_apart() -> None:
     machine = Machine()
-    steps = {name: machine.step(name, [100.0, *range(1, 5)]) for name in "abc"}
+    warm = 7.0
+    steps = {name: machine.step(name, [100.0, warm, 1.0, warm, 2.0, warm, 3.0, warm, 4.0]) for name in "abc"}
     found = step_times(steps, num_rounds=4, clock=machine.clock)
-    assert "".join(machine.calls) == "abc" + "abc" + "bca" + "cab" + "abc"
+    rounds = ["".join(name * 2 for name in turn_order("abc", number)) for number in range(4)]
+    assert "".join(machine.calls) == "abc" + "".join(rounds)
     assert {name: time.first_seconds for name, time in found.items()} == dict.fromkeys("abc", 100.0)
     assert found["a"].seconds == (1.0, 2.0, 3.0, 4.0)
     assert found["a"].median == 2.5
@@ -44,7 +47,9 @@ def test_steps_take_turns_and_the_first_call_is_kept_apart() -> None:
 
 def test_a_pause_of_the_machine_does_not_move_the_median() -> None:
     machine = Machine()
-    found = step_times({"one": machine.step("one", [9.0, 1.0, 50.0, 1.0])}, num_rounds=3, clock=machine.clock)
+    found = step_times(
+        {"one": machine.step("one", [9.0, 7.0, 1.0, 7.0, 50.0, 7.0, 1.0])}, num_rounds=3, clock=machine.clock
+    )
     assert found["one"].median == 1.0
 
 

@@ -37,6 +37,16 @@ SENTENCES = [
         "batch reaches a test accuracy 1.20 points higher than none (no interval, 1 pair): undecided.",
     ),
     (
+        {
+            "ci_low": None,
+            "ci_high": None,
+            "pairs": 3,
+            "pair_differences": [0.01, -0.002, 0.028],
+            "verdict": "undecided",
+        },
+        "batch reaches a test accuracy 1.20 points higher than none (3 pairs: +1.00, −0.20, +2.80): undecided.",
+    ),
+    (
         {"verdict": "undecided", "pairs_needed": 24, "rate": 0.1, "ci_low": -0.001},
         "At rate 0.1, batch reaches a test accuracy 1.20 points higher than none (95 % interval −0.10 to +1.60, "
         "10 pairs): undecided, about 24 pairs in all would decide.",

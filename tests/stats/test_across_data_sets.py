@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from normlab.stats.across_data_sets import across_data_sets, interquartile_mean, probability_of_improvement
+from normlab.stats.across_data_sets import (
+    _resampled,
+    _wins,
+    across_data_sets,
+    interquartile_mean,
+    probability_of_improvement,
+)
 
 GENERATOR = np.random.default_rng(5)
 ARM, BASELINE = GENERATOR.normal(0.3, 1.0, (4, 6)).round(1), GENERATOR.normal(0.0, 1.0, (4, 6)).round(1)
@@ -124,9 +130,16 @@ def test_misuse(values: list[float], baseline_values: list[float], options: dict
 
 
 def test_resamples_of_one_pair_only_keep_the_observed_probability() -> None:
-    found = across_data_sets([[1.0, 5.0]], [[2.0, 3.0]], num_resamples=200)
-    assert found.probability == 0.5
-    assert (found.probability_interval.low, found.probability_interval.high) == (0.5, 0.5)
+    arm, baseline = np.array([[1.0, 5.0]]), np.array([[2.0, 3.0]])
+    assert np.all(_resampled(arm, baseline, _wins(arm, baseline, True), 200, 0)[2] == 0.5)
+
+
+def test_few_pairs_give_no_interval() -> None:
+    found = across_data_sets([[1.0, 5.0, 2.0, 3.0, 4.0]], [[2.0, 3.0, 1.0, 0.0, 2.5]], num_resamples=20)
+    for one in (found.mean_interval, found.difference_interval, found.probability_interval):
+        assert (one.low, one.high, one.method) == (-np.inf, np.inf, "none below 6 pairs")
+    six = across_data_sets([[1.0, 5.0, 2.0, 3.0, 4.0, 1.0]], [[2.0, 3.0, 1.0, 0.0, 2.5, 0.5]], num_resamples=20)
+    assert np.isfinite([six.difference_interval.low, six.probability_interval.high]).all()
 
 
 def test_no_scores() -> None:

@@ -16,7 +16,7 @@ SAMPLES = {
     "skewed": GENERATOR.exponential(1.0, 25),
     "heavy-tailed": GENERATOR.standard_t(3, 40),
     "ties": np.array([0, 0, 1, 1, 1, 2, -1, 0, 3, 1], dtype=float),
-    "three": np.array([1.0, 4.0, 2.0]),
+    "six": np.array([1.0, 4.0, 2.0, 2.5, 7.0, 3.0]),
     "large offset": 1e6 + GENERATOR.normal(size=15),
 }
 
@@ -73,13 +73,13 @@ def test_draws_in_blocks_are_the_draws_at_once() -> None:
 @pytest.mark.parametrize(
     ("differences", "expected"),
     [
-        ([0.0, 0.0, 0.0], Interval(0.0, 0.0, "degenerate: all differences equal")),
+        ([0.0] * 6, Interval(0.0, 0.0, "degenerate: all differences equal")),
         ([0.5] * 7, Interval(0.5, 0.5, "degenerate: all differences equal")),
         (
-            [0.93 - 0.92, 0.92 - 0.91],
+            [0.93 - 0.92, 0.92 - 0.91] * 3,
             Interval((0.93 - 0.91) / 2, (0.93 - 0.91) / 2, "degenerate: all differences equal"),
         ),
-        ([2.0], Interval(-math.inf, math.inf, "undefined with one pair")),
+        *[([2.0, 1.0, 3.0, 2.5, 4.0][:n], Interval(-math.inf, math.inf, "none below 6 pairs")) for n in range(1, 6)],
     ],
 )
 def test_degenerate(differences: list[float], expected: Interval) -> None:
@@ -90,7 +90,7 @@ def test_degenerate(differences: list[float], expected: Interval) -> None:
 
 def test_percentile_where_bca_is_undefined() -> None:
     # One resample lies on one side of the mean, so the bias correction is infinite.
-    interval = paired_bootstrap([1.0, 2.0, 4.0], num_resamples=1)
+    interval = paired_bootstrap([1.0, 2.0, 4.0, 3.0, 7.0, 5.0], num_resamples=1)
     assert interval.method == "percentile (BCa is undefined here)"
     assert interval.low == interval.high
 
@@ -143,7 +143,9 @@ def test_ratio_laws_and_degenerate_cases() -> None:
     alike = paired_ratio_bootstrap(0.3 * baseline, baseline)
     assert alike.method == "degenerate: all ratios equal"
     assert (alike.low, alike.high) == pytest.approx((0.3, 0.3))
-    assert paired_ratio_bootstrap([1.0], [2.0]) == Interval(-math.inf, math.inf, "undefined with one pair")
+    for n in (1, 5):
+        few = paired_ratio_bootstrap(arm[:n], baseline[:n])
+        assert few == Interval(-math.inf, math.inf, "none below 6 pairs")
 
 
 @pytest.mark.parametrize(

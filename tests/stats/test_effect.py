@@ -57,7 +57,7 @@ def test_no_p_value_where_it_could_never_reach_alpha(num_pairs: int, alpha: floa
 
 def test_one_pair_has_a_difference_and_nothing_else() -> None:
     effect = paired_effect([0.9], [0.8], margin=0.5, higher_is_better=True)
-    assert (effect.ci_low, effect.ci_high, effect.interval) == (-math.inf, math.inf, "undefined with one pair")
+    assert (effect.ci_low, effect.ci_high, effect.interval) == (-math.inf, math.inf, "none below 6 pairs")
     assert effect.difference == pytest.approx(0.1)
     assert effect.p_value is effect.p_equivalence is effect.correlation is effect.deviation is None
 

@@ -95,7 +95,7 @@ def test_rows_are_each_their_own_study() -> None:
 
 
 def test_identical_arms() -> None:
-    judged = sequential_verdict(np.zeros(8), margin=0.01)
+    judged = sequential_verdict(np.zeros(8), margin=0.01, resolution=0.0)
     assert (judged.verdict, judged.decided_after, judged.low, judged.high) == ("equivalent", 6, 0.0, 0.0)
     assert sequential_verdict(np.zeros(50), margin=0.0).verdict == "undecided"
 
@@ -103,7 +103,7 @@ def test_identical_arms() -> None:
 def test_what_comes_before_the_first_look_decides_nothing_alone() -> None:
     """Six equal differences leave only the mean 0; a first look after ten pairs asks the others too."""
     row = [0.0] * 6 + [0.01, 0.012, 0.009, 0.011]
-    early, late = (sequential_verdict(row, margin=0.005, first_look=first) for first in (1, 10))
+    early, late = (sequential_verdict(row, margin=0.005, first_look=first, resolution=0.0) for first in (1, 10))
     assert (early.verdict, early.decided_after) == ("equivalent", 6)
     assert early.high < 1e-9
     assert (late.verdict, late.decided_after) == ("undecided", None)
@@ -146,7 +146,16 @@ def test_reason_while_there_are_too_few_pairs(pairs: int, so_far: str) -> None:
     ],
 )
 def test_reasons_are_one_sentence_with_numbers(value: float, reason: str) -> None:
-    assert sequential_verdict([value] * 6, margin=0.5).reason == f"The difference {reason}"
+    assert sequential_verdict([value] * 6, margin=0.5, resolution=0.0).reason == f"The difference {reason}"
+
+
+def test_equal_pairs_do_not_decide_while_rare_differences_could_hide() -> None:
+    """Ten equal pairs on 36 test samples: a sample more or less in every fifth pair may still come."""
+    judged = sequential_verdict([0.0] * 10, margin=0.005, resolution=1 / 36)
+    assert judged.verdict == "undecided"
+    assert judged.reason.endswith("differences too rare to show in so few pairs are not ruled out.")
+    assert sequential_verdict([0.0] * 10, margin=0.005).verdict == "undecided"  # nor where nobody says how rare
+    assert sequential_verdict([0.0] * 10, margin=0.005, resolution=1 / 360).verdict == "equivalent"
 
 
 def test_reason_of_an_undecided_verdict() -> None:

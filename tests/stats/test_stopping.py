@@ -30,7 +30,9 @@ UNCLEAR = np.array([1.0, -1.0] * 6)
 )
 def test_what_to_do(arms: dict[str, np.ndarray], pairs: int, budget: int, chunk: int, added: int, decided: str) -> None:
     action = next_action(
-        [Comparison(name, row[:pairs], margin=0.5) for name, row in arms.items()], budget=budget, chunk=chunk
+        [Comparison(name, row[:pairs], margin=0.5, resolution=0.0) for name, row in arms.items()],
+        budget=budget,
+        chunk=chunk,
     )
     assert action.pairs_to_add == added
     assert action.go_on == (added > 0)
@@ -46,6 +48,13 @@ def test_every_comparison_has_its_share_of_the_level_and_its_own_direction() -> 
     assert action.verdicts["up"] == sequential_verdict(row, margin=0.1, alpha=0.05)
     assert action.verdicts["down"] == sequential_verdict(row, margin=0.2, alpha=0.05, higher_is_better=False)
     assert (action.verdicts["up"].verdict, action.verdicts["down"].verdict) == ("better", "worse")
+
+
+def test_the_resolution_of_the_differences_is_handed_on() -> None:
+    fine, coarse = (
+        next_action([Comparison("a", SAME, 0.005, resolution=1 / n)], budget=20, chunk=5) for n in (1000, 36)
+    )
+    assert (fine.decided, coarse.decided) == (("a",), ())
 
 
 def test_before_the_first_look_nothing_is_decided() -> None:
@@ -73,7 +82,7 @@ def test_a_study_run_to_its_end_stops_where_its_paths_say(seed: int) -> None:
 
 def test_reasons() -> None:
     def reason(rows: list[np.ndarray], budget: int) -> str:
-        comparisons = [Comparison(str(index), row, 0.5) for index, row in enumerate(rows)]
+        comparisons = [Comparison(str(index), row, 0.5, resolution=0.0) for index, row in enumerate(rows)]
         return next_action(comparisons, budget=budget, chunk=5).reason
 
     assert reason([ABOVE], 20) == "The comparison is decided after 12 pairs."

@@ -101,7 +101,7 @@ def test_five_pairs_say_so_instead_of_a_p_value() -> None:
 
 
 def test_identical_arms() -> None:
-    with_margin = judge([paired_effect(BASELINE, BASELINE, margin=0.001, higher_is_better=True)])[0]
+    with_margin = judge([paired_effect(BASELINE, BASELINE, margin=0.001, higher_is_better=True, resolution=0.0)])[0]
     without = judge([paired_effect(BASELINE, BASELINE, margin=0.0, higher_is_better=True)])[0]
     assert with_margin.verdict == "equivalent"
     assert (without.verdict, without.pairs_needed) == ("undecided", None)
@@ -172,3 +172,27 @@ def test_misuse() -> None:
         judge([CLEAR], correction="bonferroni")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="alpha must lie"):
         judge([CLEAR], alpha=1.0)
+
+
+@pytest.mark.parametrize("clock", [0.0, 0.021])
+def test_a_difference_that_measuring_may_make_is_none(clock: float) -> None:
+    noise = np.linspace(-0.001, 0.001, 10)
+    effect = paired_effect(0.92 + noise, np.full(10, 0.9), margin=0.001, higher_is_better=True, clock=clock)
+    judged = judge([effect])[0]
+    assert judged.verdict == ("undecided" if clock else "better")
+    assert judged.decidable  # more pairs, or a larger difference, would tell
+
+
+def test_corrected_p_values_are_called_so() -> None:
+    effect = paired_effect(np.linspace(0.9, 0.95, 10), np.linspace(0.8, 0.84, 10), margin=0.01, higher_is_better=True)
+    alone, among = judge([effect])[0], judge([effect, effect], correction="holm")[0]
+    assert "(sign-flip p 0.00195)" in alone.reason
+    assert "(corrected sign-flip p 0.00391)" in among.reason
+
+
+def test_below_six_pairs_a_reason_shows_them_instead_of_an_interval() -> None:
+    effect = paired_effect([0.91, 0.93, 0.92], [0.9, 0.9, 0.9], margin=0.001, higher_is_better=True)
+    judged = judge([effect])[0]
+    assert "interval" not in judged.reason
+    assert effect.pair_differences == pytest.approx((0.01, 0.03, 0.02))
+    assert not judged.decidable

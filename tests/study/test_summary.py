@@ -37,11 +37,12 @@ def _found(evidence: Evidence, metric: str) -> dict[str, Any]:
 
 DIRECTIONS = [
     # none, batch, test accuracy, test loss, epochs to a target of 0.75
-    (0.80, 0.90, "better", "better", "equivalent"),  # both reach 0.75 in the second epoch
-    (0.90, 0.80, "worse", "worse", "equivalent"),
+    # Both reach 0.75 in the second epoch in all ten pairs; that some pair in ten comes epochs later is not ruled out.
+    (0.80, 0.90, "better", "better", "undecided"),
+    (0.90, 0.80, "worse", "worse", "undecided"),
     (0.70, 0.90, "better", "better", "better"),
     (0.90, 0.70, "worse", "worse", "worse"),
-    (0.80, 0.80, "equivalent", "equivalent", "equivalent"),
+    (0.80, 0.80, "equivalent", "equivalent", "undecided"),
 ]
 
 

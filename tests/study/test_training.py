@@ -22,6 +22,7 @@ from normlab.train.augment import epoch_draws
 from normlab.train.epochs import EpochRecord, EpochUnderWay
 from normlab.train.loop import Totals
 from normlab.train.order import epoch_order
+from normlab.train.turns import turn_order
 
 PART = Part(np.zeros((10, 2), np.float32), np.zeros(10, np.int32))
 DATASET = Dataset("d", "classification", PART, PART, PART, ("a", "b"), 1.0, ())
@@ -53,6 +54,10 @@ class _Noting:
     def begin(self, orders: list[np.ndarray], draws: list[np.ndarray] | None = None) -> EpochUnderWay:
         self.notes.append((self.arm, "begin", [order.tolist() for order in orders], draws))
         return EpochUnderWay([], 2, 0, Totals(0.0, 0.0), 0.1)
+
+    def warm_up(self, state: _State, epoch: EpochUnderWay) -> _State:
+        self.notes.append((self.arm, "warm up"))
+        return state
 
     def advance(self, state: _State, epoch: EpochUnderWay, num_batches: int) -> _State:
         epoch.done += num_batches
@@ -92,19 +97,40 @@ def _trained(
     return notes, told, epochs, runs
 
 
+def _begun(notes: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    return [note for note in notes if note[1] == "begin"]
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_turns_are_balanced_over_the_rounds_that_count(number: int) -> None:
+    arms = ("a", "b", "c")
+    cells = tuple(Cell(seed, dict.fromkeys(arms, 0.1)) for seed in (0, 1))
+    study = make_study(
+        {"epochs": 7, "batch_size": 4, "rates": 0.1, "arms": [{"norm": "none", "name": a} for a in arms]}
+    )
+    notes: list[tuple[Any, ...]] = []
+    laboratory: Any = Laboratory({arm: _Noting(arm, notes) for arm in arms}, ["kernel"], 3, "map", {})  # type: ignore[dict-item]
+    train_chunk(laboratory, study, DATASET, Chunk("report", 5, cells, number), lambda arm, epoch: None)
+    turns = [note[0] for note in _begun(notes)]
+    rounds = [turns[3 * i : 3 * i + 3] for i in range(1, 7)]  # the first warms up
+    assert rounds == [turn_order(arms, 6 * number + i) for i in range(6)]
+    for place in range(3):
+        assert sorted(order[place] for order in rounds) == sorted([*arms] * 2)
+
+
 def test_arms_take_turns_on_the_same_orders_and_every_epoch_has_its_own() -> None:
     notes, told, _, _ = _trained()
     assert [note[:2] for note in notes] == [
         ("none", "start"),
         ("batch", "start"),
-        *[("none", "begin"), ("batch", "begin")] * 2,
+        *[(arm, what) for arm in ("none", "batch") * 2 for what in ("begin", "warm up")],
         ("none", "test"),
         ("batch", "test"),
     ]
     assert told == [("none", 1), ("batch", 1), ("none", 2), ("batch", 2)]
     for epoch in (0, 1):
         expected = [epoch_order(cell.seed, epoch, 10).tolist() for cell in CELLS]
-        for note in notes[2 + 2 * epoch : 4 + 2 * epoch]:
+        for note in _begun(notes)[2 * epoch : 2 * epoch + 2]:
             assert note[2] == expected
             assert note[3] is None
 
@@ -115,7 +141,7 @@ def test_all_arms_see_the_same_augmented_images() -> None:
     notes, _, _, runs = _trained("flip-crop", dataset)
     for epoch in (0, 1):
         expected = [epoch_draws(cell.seed, epoch, 10, (8, 8)) for cell in CELLS]
-        for note in notes[2 + 2 * epoch : 4 + 2 * epoch]:
+        for note in _begun(notes)[2 * epoch : 2 * epoch + 2]:
             assert np.array_equal(note[3], expected)
     # The hash that proves the pairing covers them: equal in all arms, and another one than without augmentation.
     by_seed = runs.group_by("seed").agg(pl.col("order_hash").unique())
@@ -130,7 +156,7 @@ def test_all_arms_see_the_same_augmented_images() -> None:
 
 
 def test_every_run_starts_from_its_seed_at_its_arms_rate() -> None:
-    starts = {arm: (seeds, rates) for arm, what, seeds, *rates in _trained()[0] if what == "start"}
+    starts = {note[0]: (note[2], list(note[3:])) for note in _trained()[0] if note[1] == "start"}
     assert starts == {"none": ([0, 1, 1], [[0.1, 0.1, 0.3]]), "batch": ([0, 1, 1], [[0.2, 0.2, 0.4]])}
 
 

@@ -176,3 +176,40 @@ def test_the_faster_layout_is_chosen_and_both_are_measured() -> None:
     assert chosen.layout == min(seconds, key=lambda name: seconds[name])
     single, nothing = choose_layout(lambda layout: population(blueprint_, DIGITS, 3, layout=layout))
     assert (single.layout, nothing) == ("map", {})
+
+
+@pytest.mark.parametrize("num_batches", [1, 3])
+def test_a_warm_up_is_not_timed_and_changes_no_bit(num_batches: int) -> None:
+    orders = [epoch_order(seed, 0, len(DIGITS.train)) for seed in range(3)]
+    pop = population(plan("batch"), DIGITS, 3)
+    plain, record = pop.train(pop.start([0, 1, 2], [RATE] * 3), orders, num_batches)
+    epoch = pop.begin(orders, num_batches=num_batches)
+    state = pop.warm_up(pop.start([0, 1, 2], [RATE] * 3), epoch)
+    assert (epoch.done, epoch.timed, epoch.seconds) == (num_batches > 1, 0, 0.0)
+    state = pop.advance(state, epoch, num_batches)
+    assert (epoch.done, epoch.timed) == (num_batches, num_batches - (num_batches > 1))
+    assert epoch.estimated_seconds == pytest.approx(epoch.seconds * num_batches / epoch.timed)
+    state, warmed = pop.finish(state, epoch, 3)
+    for one, two in zip(jax.tree.leaves(plain), jax.tree.leaves(state), strict=True):
+        np.testing.assert_array_equal(np.asarray(one), np.asarray(two))
+    np.testing.assert_array_equal(record.val_loss, warmed.val_loss)
+
+
+def test_an_epoch_without_a_full_batch_has_nothing_to_warm_up() -> None:
+    pop = population(plan("none"), DIGITS, 3)
+    epoch = pop.begin([epoch_order(seed, 0, 5) for seed in range(3)])
+    state = pop.start([0, 1, 2], [RATE] * 3)
+    assert pop.warm_up(state, epoch) is state
+    assert pop._batches_program is None
+
+
+def test_the_clock_leaves_transfer_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    pop = population(plan("none"), DIGITS, 3)
+    orders = [epoch_order(seed, 0, len(DIGITS.train)) for seed in range(3)]
+    assert pop.begin(orders).seconds == 0.0
+    moments = iter(range(1000))
+    state, _ = pop.train(pop.start([0, 1, 2], [RATE] * 3), orders)  # compiles
+    monkeypatch.setattr("normlab.train.population.time.perf_counter", lambda: float(next(moments)))
+    _, record = pop.train(state, orders)
+    assert record.seconds == 2 / pop.capacity  # two programs, each between two looks at the clock
+    assert next(moments) == 4

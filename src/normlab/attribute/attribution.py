@@ -14,7 +14,7 @@ import polars as pl
 from normlab.attribute.factors import Factor, all_combinations, combinations, factors_of
 from normlab.compare import run_study
 from normlab.errors import InputError
-from normlab.stats.bootstrap import Interval, paired_bootstrap
+from normlab.stats.bootstrap import FEWEST_PAIRS, Interval, paired_bootstrap
 from normlab.stats.divergence import chance_loss
 from normlab.stats.shapley import shapley
 from normlab.store.files import write_file, writing_to
@@ -27,16 +27,21 @@ from normlab.study.progress import Progress, ignore_progress
 
 @dataclass(frozen=True)
 class Part:
-    """A mean over the pairs with its 95 % interval: a factor's share, an interaction, or the whole difference."""
+    """A mean over the pairs with its 95 % interval: a factor's share, an interaction, or the whole difference.
+
+    Where pairs are too few for an interval, `pair_values` holds the value of each.
+    """
 
     names: tuple[str, ...]
     mean: float
     interval: Interval
+    pair_values: tuple[float, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
-        """Return the part for attribution.json; an infinite bound (one pair) becomes null."""
+        """Return the part for attribution.json; an infinite bound (few pairs) becomes null."""
         low, high = (bound if np.isfinite(bound) else None for bound in (self.interval.low, self.interval.high))
-        return {"of": list(self.names), "mean": self.mean, "ci_low": low, "ci_high": high}
+        pairs = list(self.pair_values)
+        return {"of": list(self.names), "mean": self.mean, "ci_low": low, "ci_high": high, "pair_values": pairs}
 
 
 @dataclass(frozen=True)
@@ -190,4 +195,5 @@ def _towards(under: Mapping[frozenset[str], list[np.ndarray]], of: tuple[str, ..
 def _part(names: tuple[str, ...], each: np.ndarray, ends: Sequence[np.ndarray]) -> Part:
     intervals = [paired_bootstrap(values) for values in (each, *ends)]
     low, high = min(one.low for one in intervals), max(one.high for one in intervals)
-    return Part(names, float(each.mean()), replace(intervals[0], low=low, high=high))
+    few = tuple(each.tolist()) if each.size < FEWEST_PAIRS else ()
+    return Part(names, float(each.mean()), replace(intervals[0], low=low, high=high), few)

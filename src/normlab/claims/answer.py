@@ -52,6 +52,7 @@ class Answer:
             "ci_low": finding.ci_low,
             "ci_high": finding.ci_high,
             "pairs": finding.pairs,
+            "pair_values": list(finding.pair_values),
             "verdict": finding.verdict,
             "answer": finding.answer,
             "conditions": finding.conditions,

@@ -21,7 +21,8 @@ class Finding:
     Attributes:
         verdict: `supported`, `refuted`, `conditional` (see `conditions`), `undecided` or `not applicable`.
         effect: Of the primary metric, in its unit; None where nothing was measured.
-        ci_low: Lower bound of the effect's 95 % interval; None where it has none (an exact claim, or one pair).
+        ci_low: Lower bound of the effect's 95 % interval; None where it has none (an exact claim, or fewer than six
+            pairs).
         ci_high: Upper bound.
         pairs: Independent pairs behind the interval; 0 for an exact claim.
         answer: What was found, in one sentence with its numbers.
@@ -29,6 +30,7 @@ class Finding:
         would_change: What would change the verdict, in one sentence.
         p_value: Of the test that decided, before Holm's correction over the claims; None for an exact claim, or one
             that is undecided.
+        pair_values: The effect in every pair where they are too few for an interval; else empty.
         details: Further numbers worth keeping: secondary metrics, controls.
     """
 
@@ -42,6 +44,7 @@ class Finding:
     would_change: str = ""
     p_value: float | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
+    pair_values: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -81,14 +84,18 @@ def decision_of(judged: Judged, equivalent: Verdict = "refuted") -> Decision:
 
 
 def numbers(effect: Effect, scale: Scale = "difference") -> dict[str, Any]:
-    """Return effect, ci_low, ci_high and pairs for a `Finding`.
+    """Return effect, ci_low, ci_high, pairs and pair_values for a `Finding`.
 
     On the scale `ratio` the effect was made of natural logarithms, and ratios are returned.
     """
-    values = (effect.difference, effect.ci_low, effect.ci_high)
-    shown = [math.exp(value) if scale == "ratio" and math.isfinite(value) else value for value in values]
-    finite = [value if math.isfinite(value) else None for value in shown]
-    return {"effect": finite[0], "ci_low": finite[1], "ci_high": finite[2], "pairs": effect.pairs}
+
+    def shown(value: float) -> float | None:
+        value = math.exp(value) if scale == "ratio" and math.isfinite(value) else value
+        return value if math.isfinite(value) else None
+
+    values = {"effect": effect.difference, "ci_low": effect.ci_low, "ci_high": effect.ci_high}
+    pairs = tuple(value for one in effect.pair_differences if (value := shown(one)) is not None)
+    return {**{name: shown(value) for name, value in values.items()}, "pairs": effect.pairs, "pair_values": pairs}
 
 
 def not_applicable(why: str) -> Finding:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -35,6 +36,7 @@ def _show(found: Across) -> None:
     from rich.table import Table
 
     from normlab.report.quantities import counted, difference_scale, listed, value_scale
+    from normlab.stats.bootstrap import FEWEST_PAIRS
 
     effects = list(found.arms.values())
     means = value_scale(found.metric.name, [effects[0].baseline_mean, *(one.mean for one in effects)])
@@ -44,6 +46,8 @@ def _show(found: Across) -> None:
     def bounds(interval: Interval, kind: str) -> str:
         scale = {"mean": means, "difference": differences, "share": shares}[kind]
         signed = kind == "difference"
+        if not math.isfinite(interval.low):
+            return "no interval"
         return f"{scale.number(interval.low, signed=signed)} to {scale.number(interval.high, signed=signed)}"
 
     table = Table(
@@ -71,7 +75,10 @@ def _show(found: Across) -> None:
     if lost:
         console.print(f"Note: runs that diverged, and count: {listed(lost)}.")
     console.print(table)
+    below = "Below each: 95 % interval, over new seeds on these data sets, not new data sets."
+    if min(found.pairs) < FEWEST_PAIRS:
+        below = f"Fewer than {FEWEST_PAIRS} pairs on each data set give no interval."
     console.print(
-        "Below each: 95 % interval, over new seeds on these data sets, not new data sets. "
-        f"Beats: how often a run of an arm is better than one of {found.baseline} on the same data set; 50 % by chance."
+        f"{below} Beats: how often a run of an arm is better than one of {found.baseline} on the same data set; "
+        "50 % by chance."
     )

@@ -46,9 +46,9 @@ def attribute(
 def _show(found: Attribution) -> None:
     from rich.table import Column, Table
 
-    from normlab.report.attribution_page import shown_part, statement
+    from normlab.report.attribution_page import interval_title, shown_part, statement
 
-    table = Table("factor", Column("share", justify="right"), "95 % interval", title=None)
+    table = Table("factor", Column("share", justify="right"), interval_title(found.as_json()), title=None)
 
     def row(name: str, part: Part) -> None:
         table.add_row(name, *shown_part(part.as_json(), found.metric))

@@ -116,5 +116,7 @@ def _show(console: Console, answers: list[Answer]) -> None:
         pairs = f", {card['pairs']} pairs" if card["pairs"] else ""
         console.print(f"{card['id']:23}{card['verdict']:16}{shown_effect(card)}{pairs}", soft_wrap=True)
         console.print(Padding(card["metric"], (0, 0, 0, 4), expand=False), style="dim")
-    console.print("Each: the effect with its 95 % interval, where it has one; below, of what.")
+    console.print(
+        "Each: the effect with its 95 % interval, or its pairs where they are fewer than six; below, of what."
+    )
     console.print(f"{sum(one.seconds for one in answers):.0f} s of measuring.")

@@ -99,6 +99,9 @@ def run(
         float, typer.Option(help="Seconds of work that a sudden end costs at most.")
     ] = CHECKPOINT_SECONDS,
     engine: Annotated[str, typer.Option(help="Where chunks of runs train: local, or on the workers of ray.")] = "local",
+    show_all: Annotated[
+        bool, typer.Option("--all", help="Print also comparisons that so few pairs could not have decided.")
+    ] = False,
     address: Annotated[
         str | None, typer.Option(help="Of a Ray cluster to join, such as 10.0.0.5:6379. Default: a Ray of its own.")
     ] = None,
@@ -151,7 +154,7 @@ def run(
     limits = make_limits(
         max_memory, max_hours, CHECKPOINT_SECONDS if checkpoint_seconds is None else checkpoint_seconds
     )
-    run_and_show(make_study(settings), out, limits, engine, address)
+    run_and_show(make_study(settings), out, limits, engine, address, show_all=show_all)
 
 
 def _whole_number(text: str | None) -> int | str | None:

@@ -50,19 +50,30 @@ _MOST_DIGITS = 20
 
 
 def run_and_show(
-    study: Study, out: Path | None, limits: Limits | None = None, engine: str = "local", address: str | None = None
+    study: Study,
+    out: Path | None,
+    limits: Limits | None = None,
+    engine: str = "local",
+    address: str | None = None,
+    *,
+    show_all: bool = False,
 ) -> Result:
-    """Run a study with its progress shown, print what came out, and return it.
+    """Run a study with its progress shown, print what came out, and return it; `show_all` as of `show_result`.
+
+    A number of pairs that can show no difference is refused where it is a default, and said where it was asked for.
 
     Ctrl-C ends in status 130, and `STOPPED` says that the time was up.
     """
     from normlab.compare import run_study
+    from normlab.study.reach import require_decisive
     from normlab.terminal import show_result
 
+    for line in require_decisive(study):
+        show_note(line)
     with show_progress() as watch:
         result = run_study(study, out=out, limits=limits, engine=engine, address=address, watch=watch, notify=show_note)
     try:
-        show_result(new_console(), result)
+        show_result(new_console(), result, show_all=show_all)
     except OutputLostError as lost:
         raise OutputLostError(f"{lost}; the study is kept in {result.folder}") from None
     return result

@@ -1,4 +1,4 @@
-"""Step time: several steps timed side by side, in turns, with what the first call costs kept apart."""
+"""Step time: several steps timed side by side, in turns, each warmed up, with what the first call costs kept apart."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from normlab.errors import InputError
+from normlab.train.turns import turn_order
 
 
 @dataclass(frozen=True)
@@ -34,12 +35,13 @@ def step_times(
     num_rounds: int = 20,
     clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, StepTime]:
-    """Time some callables in turns: in every round each is called once, so what slows the machine slows all of them.
+    """Time some callables in turns: in every round each is timed once, so what slows the machine slows all of them.
 
-    The order turns by one place from round to round, so that none always follows the same other. A call ends when its
-    result is there: `jax.block_until_ready` waits for it. The first call of each is timed apart and is no round.
+    The order is balanced over rounds, see `normlab.train.turns.turn_order`. A turn is two calls, of which the first
+    warms up, untimed: it may find threads asleep and caches cold. A call ends when its result is there:
+    `jax.block_until_ready` waits for it. The very first call of each is timed apart and is no round.
 
-    Cost: num_rounds + 1 calls of each. Call it outside `jit`.
+    Cost: 2 num_rounds + 1 calls of each. Call it outside `jit`.
 
     Args:
         steps: By name: calls one step and returns its arrays.
@@ -55,10 +57,9 @@ def step_times(
         raise InputError("num_rounds must be at least 1", num_rounds, "give a count such as 20")
     first = {name: _timed(step, clock) for name, step in steps.items()}
     seconds: dict[str, list[float]] = {name: [] for name in steps}
-    names = list(steps)
     for number in range(num_rounds):
-        turn = number % len(names)
-        for name in names[turn:] + names[:turn]:
+        for name in turn_order(list(steps), number):
+            _timed(steps[name], clock)
             seconds[name].append(_timed(steps[name], clock))
     return {name: StepTime(first[name], tuple(seconds[name])) for name in steps}
 

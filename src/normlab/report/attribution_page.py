@@ -13,11 +13,20 @@ from normlab.report.quantities import counted, difference_scale, label_of, liste
 
 
 def shown_part(part: Mapping[str, Any], metric: str) -> tuple[str, str]:
-    """Return a share and its interval as text, both in the unit of the metric's differences."""
-    scale = difference_scale(metric, [part["mean"]])
+    """Return a share and its interval as text, both in the unit of the metric's differences.
+
+    From fewer than six pairs there is no interval, and every pair's value stands in its place.
+    """
+    pairs = part.get("pair_values", ())
+    scale = difference_scale(metric, [part["mean"], *pairs])
     if part["ci_low"] is None:
-        return scale.quantity(part["mean"]), "one pair has none"
+        return scale.quantity(part["mean"]), ", ".join(scale.number(one) for one in pairs)
     return scale.quantity(part["mean"]), f"{scale.number(part['ci_low'])} to {scale.number(part['ci_high'])}"
+
+
+def interval_title(found: Mapping[str, Any]) -> str:
+    """Return what the column beside the shares holds."""
+    return "each pair" if found["difference"]["ci_low"] is None else "95 % interval"
 
 
 def statement(found: Mapping[str, Any]) -> str:
@@ -54,7 +63,7 @@ def render_attribution(found: Mapping[str, Any]) -> str:
                 table(
                     "Each factor’s share (Shapley value): its gain, averaged over every setting of the others. "
                     "Shares add up to the whole.",
-                    ["factor", "from → to", "share", "95 % interval"],
+                    ["factor", "from → to", "share", interval_title(found)],
                     shares,
                     words=(0, 1),
                 ),
@@ -67,7 +76,7 @@ def render_attribution(found: Mapping[str, Any]) -> str:
                 "Interactions",
                 table(
                     "How much more two factors give together than one by one.",
-                    ["factors", "interaction", "95 % interval"],
+                    ["factors", "interaction", interval_title(found)],
                     interactions,
                 ),
             ),
@@ -115,6 +124,7 @@ def _figure(found: Mapping[str, Any]) -> str:
         "log_y": False,
         "reference": 0.0,
     }
-    caption = "A mark is the mean over the seeds, its line the 95 % bootstrap interval."
+    caption = "A mark is the mean over the seeds"
+    caption += "." if interval_title(found) == "each pair" else ", its line the 95 % bootstrap interval."
     drawn = Figure("shares", "Shares of the factors", caption, statement(found), [claim_chart(drawing)], False)
     return figure(drawn, [])

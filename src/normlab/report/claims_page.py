@@ -64,12 +64,16 @@ def render_claims(content: Mapping[str, Any]) -> str:
 
 
 def shown_effect(card: Mapping[str, Any]) -> str:
-    """Return the effect with its interval: `0.514 [0.489, 0.537]`; a dash where there is none."""
+    """Return the effect with its interval: `0.514 [0.489, 0.537]`; a dash where there is none.
+
+    From fewer than six pairs: `0.514 (pairs: 0.489, 0.537)`.
+    """
     if card["effect"] is None:
         return "\N{EN DASH}"
     effect = _number(card["effect"])
     if card["ci_low"] is None or card["ci_high"] is None:
-        return effect
+        pairs = ", ".join(_number(one) for one in card.get("pair_values", ()))
+        return f"{effect} (pairs: {pairs})" if pairs else effect
     return f"{effect} [{_number(card['ci_low'])}, {_number(card['ci_high'])}]"
 
 
@@ -84,7 +88,9 @@ def _verdicts(cards: Sequence[Mapping[str, Any]]) -> str:
         ]
         for card in cards
     ]
-    head = ["claim", "verdict", "effect [95 % interval]", "primary metric", "pairs"]
+    with_pairs = any(card.get("pair_values") for card in cards)
+    effect = "effect [95 % interval] or (pairs)" if with_pairs else "effect [95 % interval]"
+    head = ["claim", "verdict", effect, "primary metric", "pairs"]
     return section("verdicts", "Verdicts", table("Every claim with its verdict.", head, rows, words=(0, 1, 3)))
 
 
@@ -117,7 +123,7 @@ def _card(card: Mapping[str, Any]) -> str:
         if card[key]
     ]
     evidence = [counted(card["pairs"], "pair")] if card["pairs"] else []
-    evidence += [f"p {card['p_value']:.2g} after Holm’s correction"] if card["p_value"] is not None else []
+    evidence += [f"corrected p {card['p_value']:.2g} (Holm)"] if card["p_value"] is not None else []
     rows.append(("Evidence", listed([*evidence, f"{card['seconds']:.0f} s of measuring"])))
     return (
         f'<article class="card" id="claim-{text(card["id"])}">\n<h3>{badge(card["verdict"]).source} '

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from normlab.report.elements import Content, arm_name, badge, table
 from normlab.report.palette import colours
-from normlab.report.table import ComparisonRow
+from normlab.report.table import comparison_rows
+from normlab.report.words import interval_title
 
 if TYPE_CHECKING:
     from normlab.report.records import Records
 
 
-def comparison_table(records: Records, rows: list[ComparisonRow], caption: str) -> str:
+def comparison_table(records: Records, comparisons: Sequence[Mapping[str, Any]], caption: str) -> str:
     """All cells of comparisons; the reason stands below each."""
     palette = colours(records.arms)
-    head: list[Content] = ["metric", "arm", "rate", "value", "baseline", "difference", "95 % interval"]
+    head: list[Content] = ["metric", "arm", "rate", "value", "baseline", "difference", interval_title(comparisons)]
     head += ["pairs", "p", "corrected p", "verdict"]
+    rows = comparison_rows(comparisons)
     body: list[list[Content]] = []
     for row in rows:
         start: list[Content] = [row.label, arm_name(row.arm, palette), row.rate]

@@ -83,7 +83,7 @@ def rate_figure(records: Records) -> Figure | None:
 def pair_figure(records: Records) -> Figure:
     """Return the paired differences of test accuracy, test loss and epochs to the target, one panel each."""
     panels: list[Chart] = []
-    words, missing = [], 0
+    words, missing, has_interval = [], 0, False
     for metric in PAIRED_METRICS:
         comparisons = shown_comparisons(records.summary, metric)
         if not comparisons:
@@ -92,10 +92,13 @@ def pair_figure(records: Records) -> Figure:
         missing += numbers["difference"].null_count()
         panels.append(pair_chart(numbers, comparisons, metric, records.arms))
         words += [sentence(comparison) for comparison in comparisons]
+        has_interval |= any(comparison["ci_low"] is not None for comparison in comparisons)
     caption = (
         "A dot is one seed: the arm’s run minus the baseline’s, both from the same initial values and the same order "
-        "of samples. The diamond is the mean, its line the 95 % interval, the grey band the margin stated beforehand."
+        "of samples. The diamond is the mean, the grey band the margin stated beforehand."
     )
+    if has_interval:
+        caption += " The line is the 95 % interval."
     if missing:
         caption += f" Not drawn: {counted(missing, 'difference')} of a run without a finite loss."
     return Figure("pairs", "Differences, pair by pair", caption, " ".join(words), panels, has_legend=False)

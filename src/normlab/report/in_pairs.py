@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from normlab.report.elements import Content, arm_name, table
 from normlab.report.markup import MINUS, text
 from normlab.report.palette import colours
-from normlab.report.quantities import counted, difference_scale, shown_p, shown_rate
+from normlab.report.quantities import MISSING, counted, difference_scale, shown_p, shown_rate
 from normlab.report.words import rate_words
 
 if TYPE_CHECKING:
@@ -34,7 +34,8 @@ def divergence_table(records: Records) -> str:
     body: list[list[Content]] = []
     for row in rows:
         scale = difference_scale("test_accuracy", [])  # shares: their differences are points
-        bounds = f"{scale.number(row['low'], signed=True)} to {scale.number(row['high'], signed=True)}"
+        low, high = (scale.number(row[end], signed=True) for end in ("low", "high"))
+        bounds = MISSING if row["low"] is None else f"{low} to {high}"
         counts = [row["pairs"], row["both"] + row["only_arm"], row["both"] + row["only_baseline"]]
         body.append(
             [
@@ -72,22 +73,27 @@ def divergence_notes(summary: Mapping[str, Any]) -> list[str]:
 def _saving(row: Mapping[str, Any]) -> str:
     arm, baseline, label, saved = row["arm"], row["baseline"], row["label"], row["saved"]
     pairs = counted(row["pairs"], "pair")
+    has_bounds = row["saved_low"] is not None  # not from fewer than six pairs
     if saved is None:
         return f"Neither {arm} nor {baseline} varies in {label} over {pairs}, so what pairing saves is unknown."
     if row["correlation"] is None:
         opening = f"One of {arm} and {baseline} does not vary in {label}, so they have no correlation ({pairs}); "
     else:
-        low, high = (_signed(row[f"correlation_{end}"]) for end in ("low", "high"))
-        opening = (
-            f"{label} of {arm} and {baseline} correlates with {_signed(row['correlation'])} (95 % interval {low} to "
-            f"{high}, {pairs}): "
-        )
-    bounds = f"95 % interval {_percent(row['saved_low'])} to {_percent(row['saved_high'])} %"
+        within = f"{pairs}, too few for an interval"
+        if has_bounds:
+            low, high = (_signed(row[f"correlation_{end}"]) for end in ("low", "high"))
+            within = f"95 % interval {low} to {high}, {pairs}"
+        opening = f"{label} of {arm} and {baseline} correlates with {_signed(row['correlation'])} ({within}): "
+    bounds = "no interval"
+    if has_bounds:
+        bounds = f"95 % interval {_percent(row['saved_low'])} to {_percent(row['saved_high'])} %"
     if saved >= 0:
         said = f"pairing saves {_percent(saved)} % of the runs ({bounds})"
     else:
-        said = f"pairing saves nothing here, it costs {_percent(-saved)} % more runs (saved: {bounds})"
-    open_end = "; whether it saves any stays open" if row["saved_low"] <= 0 <= row["saved_high"] else ""
+        saving = f"saved: {bounds}" if has_bounds else bounds
+        said = f"pairing saves nothing here, it costs {_percent(-saved)} % more runs ({saving})"
+    is_open = has_bounds and row["saved_low"] <= 0 <= row["saved_high"]
+    open_end = "; whether it saves any stays open" if is_open else ""
     return f"{opening[:1].upper()}{opening[1:]}{said}{open_end}."
 
 

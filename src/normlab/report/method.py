@@ -48,17 +48,20 @@ def _rules(records: Records) -> list[str]:
         "A pair is two runs with the same seed: same split, same initial value of every parameter the arms share, same "
         "order of the samples in every epoch. The seed is the unit of replication, not the epoch or the test sample.",
         "Seconds per step are compared round by round: in each epoch of a batch of runs the arms take turns on the "
-        "same machine, and a pair is one such round. Compiling is not counted.",
+        "same machine, in an order balanced over rounds, and a pair is one such round. The first batch of a turn, "
+        "compiling, data transfer and work between programs do not count; differences up to 1 % are the clock’s own.",
         *with_looks,
         f"{intervals} hold 95 % and are of the mean paired difference, from 9,999 bootstrap resamples of the pairs "
-        f"(used here: {listed(methods)}). With few pairs such intervals are somewhat short, hence the test.",
+        f"(used here: {listed(methods)}). With few pairs such intervals are somewhat short, hence the test; fewer than "
+        "six pairs give none, and are shown themselves.",
         "p is of the two-sided sign-flip test: the share of all ways to swap the arms within pairs that give a mean "
         "difference at least as large. With n pairs it cannot fall below 2/2ⁿ, so fewer than six pairs never reach "
         "0.05; then no p is printed.",
         f"{WITH_LOOKS if with_looks else FIXED} Everything else is exploratory and corrected by Benjamini and "
         "Hochberg’s: the other metrics there, and each metric over the shared rates.",
         f"{verdicts}. Better or worse: the interval excludes 0 and the corrected p is at most 0.05. Equivalent: two "
-        "one-sided t tests place the difference inside the margin stated beforehand. Undecided: neither; then the "
+        "one-sided t tests place the difference inside the margin stated beforehand, and a bet rules out rare "
+        "differences of up to four test samples that would bring it there. Undecided: neither; then the "
         "number of pairs that would decide with a power of 80 % is estimated.",
         "A run diverges when its loss is not finite or exceeds its bound. It is kept, counted, and never "
         "dropped from a pair: its loss counts as twice that of knowing nothing, or as the largest of "

@@ -12,7 +12,6 @@ from normlab.report.markup import text
 from normlab.report.palette import colours
 from normlab.report.quantities import MISSING, label_of, shown_rate, value_scale
 from normlab.report.rate_figure import grid_rows, rate_metric
-from normlab.report.table import comparison_rows
 
 if TYPE_CHECKING:
     from normlab.report.records import Records
@@ -25,7 +24,7 @@ def rates_section(records: Records) -> str:
         only = shown_rate(records.summary["rates"]["grid"][0])
         words = f"The study has one learning rate, {only}, given beforehand. How the arms compare at others is unknown."
         return section("rates", "Learning rates", paragraph(words))
-    areas = comparison_rows(records.summary["area_over_rates"])
+    areas = records.summary["area_over_rates"]
     area = ""
     if areas:
         caption = (

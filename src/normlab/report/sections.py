@@ -16,9 +16,9 @@ from normlab.report.quantities import MISSING, counted, label_of, listed, per_ar
 from normlab.report.records import deployed, recomputed, shown_comparisons, shown_rows
 from normlab.report.running_statistics import answer, unsettled_notes
 from normlab.report.setting import confounding
-from normlab.report.stopping import stopping_notes
-from normlab.report.table import ComparisonRow, comparison_rows
-from normlab.report.words import ranking, rate_words
+from normlab.report.stopping import reach_notes, stopping_notes
+from normlab.report.table import comparison_rows, omitted_words, undecidable
+from normlab.report.words import interval_title, ranking, rate_words
 
 if TYPE_CHECKING:
     from normlab.report.records import Records
@@ -43,11 +43,12 @@ def answer_section(records: Records) -> str:
         paragraph(order) if order else "",
         _matrix(
             records,
-            comparison_rows(shown),
+            shown,
             f"All verdicts against {summary['baseline']}, {rate_words(primary['rate'])}.",
         ),
         note(
             [
+                *reach_notes(summary),
                 *stopping_notes(summary),
                 *unsettled_notes(summary),
                 *confounding(records),
@@ -101,10 +102,12 @@ def verdicts_section(records: Records) -> str:
     """Return every comparison: at the rate of the primary one, then at each shared rate, then divergences in pairs."""
     summary = records.summary
     rate = summary["primary"]["rate"]
-    first = comparison_rows(row for row in deployed(summary) if row["rate"] == rate)
-    others = [row for row in deployed(summary) if row["rate"] != rate]
+    omitted = [row for row in deployed(summary) if undecidable(summary, row)]
+    first = comparison_rows(row for row in deployed(summary) if row["rate"] == rate and row not in omitted)
+    others = [row for row in deployed(summary) if row["rate"] != rate and row not in omitted]
     remark = (
-        "Intervals are of the difference, arm minus baseline. Reasons give accuracies as fractions: 0.01 is one point."
+        "Intervals and pairs are of the difference, arm minus baseline. Reasons give accuracies as fractions: 0.01 is "
+        "one point."
     )
     parts = [
         paragraph(remark, "soft"),
@@ -119,13 +122,16 @@ def verdicts_section(records: Records) -> str:
     for metric in dict.fromkeys(row["metric"] for row in others):
         chosen = [row for row in others if row["metric"] == metric]
         label = chosen[0]["label"]
-        rows = comparison_rows(chosen)
         inner = comparison_table(
-            records, rows, f"{capital(label)} at shared rates: {_correction(summary, chosen[0]['rate'])}."
+            records, chosen, f"{capital(label)} at shared rates: {_correction(summary, chosen[0]['rate'])}."
         )
         is_open = " open" if len(others) <= _LONG else ""
-        title = f"{capital(label)} at each shared rate ({counted(len(rows), 'comparison')})"
+        title = f"{capital(label)} at each shared rate ({counted(len(chosen), 'comparison')})"
         parts.append(f"<details{is_open}><summary>{text(title)}</summary>{inner}</details>")
+    if omitted:
+        inner = comparison_table(records, omitted, "Too few pairs for any verdict but equivalence, which did not show.")
+        title = text(f"Left out above: {omitted_words(len(omitted))}")
+        parts.append(f"<details><summary>{title}</summary>{inner}</details>")
     return section("verdicts", "Verdicts", *parts, divergence_table(records))
 
 
@@ -138,8 +144,9 @@ def discussion_section(records: Records) -> str:
     return section("discussion", "Discussion", *parts)
 
 
-def _matrix(records: Records, rows: list[ComparisonRow], caption: str) -> str:
+def _matrix(records: Records, comparisons: list[dict[str, Any]], caption: str) -> str:
     """One row per arm, one column per metric: verdict, difference, interval."""
+    rows, title = comparison_rows(comparisons), interval_title(comparisons)
     palette = colours(records.arms)
     metrics = list(dict.fromkeys(row.metric for row in rows))
     labels = {row.metric: row.label for row in rows}
@@ -153,7 +160,8 @@ def _matrix(records: Records, rows: list[ComparisonRow], caption: str) -> str:
     body: list[list[Content]] = [
         [arm_name(arm, palette), *(cells.get((arm, metric), MISSING) for metric in metrics)] for arm in arms
     ]
-    caption += " Below each verdict: the difference, and its 95 % interval."
+    beside = {"95 % interval": "its 95 % interval", "each pair": "that of each pair"}
+    caption += f" Below each verdict: the difference, and {beside.get(title, 'its interval, or that of each pair')}."
     return table(
         caption, ["arm", *(labels[metric] for metric in metrics)], body, words=range(len(metrics) + 1), name="matrix"
     )

@@ -12,6 +12,15 @@ INTERVAL = "confidence sequence"
 """What the interval of a comparison that was decided by looks is called in the records."""
 
 
+def reach_notes(summary: Mapping[str, Any]) -> list[str]:
+    """Return that a study's pairs could show no difference in its arms, and how many can; nothing where they could."""
+    fewest, pairs = summary.get("fewest_pairs", 0), len(summary["rates"]["report_seeds"])
+    if pairs >= fewest or summary.get("stopping") is not None:
+        return []
+    arms = counted(len(summary["arms"]) - 1, "comparison")
+    return [f"{counted(pairs, 'pair')} could show no difference, whatever came out; in {arms}, {fewest} pairs can."]
+
+
 def stopping_notes(summary: Mapping[str, Any]) -> list[str]:
     """Return when and why the study stopped, and what that means for its figures; nothing for a fixed number."""
     stopping = summary.get("stopping")

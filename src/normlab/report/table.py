@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from normlab.report.quantities import MISSING, difference_scale, shown_p, shown_rate, value_scale
 from normlab.report.records import deployed
-from normlab.report.words import MARKS, interval
+from normlab.report.words import MARKS, each_pair, interval, interval_title
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -18,7 +18,10 @@ STYLES: dict[str, str] = {"better": "bold green", "worse": "bold red", "equivale
 
 @dataclass(frozen=True)
 class ComparisonRow:
-    """The cells of one comparison, as text; `difference` and `interval` are arm minus baseline."""
+    """The cells of one comparison, as text; `difference` and `interval` are arm minus baseline.
+
+    Where pairs are too few for an interval, `interval` holds every pair's difference.
+    """
 
     metric: str
     label: str
@@ -41,23 +44,44 @@ def comparison_rows(comparisons: Iterable[Mapping[str, Any]]) -> list[Comparison
     return [_row(comparison) for comparison in comparisons]
 
 
-def terminal_tables(summary: Mapping[str, Any], width: int) -> list[Table]:
+def undecidable(summary: Mapping[str, Any], comparison: Mapping[str, Any]) -> bool:
+    """Return whether so few pairs could not have decided a comparison; those on the study's question always stay."""
+    primary = summary["primary"]
+    is_question = comparison["metric"] == primary["metric"] and comparison["rate"] == primary["rate"]
+    return not is_question and comparison["verdict"] == "undecided" and not comparison.get("decidable", True)
+
+
+def omitted_words(number: int) -> str:
+    """Return the line that stands for rows left out."""
+    which = "1 comparison" if number == 1 else f"{number} comparisons"
+    return f"{which} that so few pairs could not have decided, whatever came out"
+
+
+def terminal_tables(summary: Mapping[str, Any], width: int, *, show_all: bool = False) -> list[Table]:
     """Return one table per metric, the primary metric first, for a terminal of `width` columns, 60 or more.
 
+    Comparisons that could not have been decided are left out, but for `show_all`.
     Narrow terminals get fewer columns: difference, interval and verdict always stay. A verdict is a word, its colour
     an addition.
     """
-    comparisons = [*deployed(summary), *summary["area_over_rates"]]
+    comparisons = shown_in_tables(summary, show_all=show_all)
     primary = summary["primary"]["metric"]
     metrics = sorted(dict.fromkeys(comparison["metric"] for comparison in comparisons), key=lambda m: m != primary)
     return [_table([c for c in comparisons if c["metric"] == metric], width) for metric in metrics]
+
+
+def shown_in_tables(summary: Mapping[str, Any], *, show_all: bool = False) -> list[Mapping[str, Any]]:
+    """Return the comparisons that the terminal's tables hold."""
+    comparisons: list[Mapping[str, Any]] = [*deployed(summary), *summary["area_over_rates"]]
+    return [one for one in comparisons if show_all or not undecidable(summary, one)]
 
 
 def _row(comparison: Mapping[str, Any]) -> ComparisonRow:
     metric = comparison["metric"]
     value, baseline_value, difference = (comparison[key] for key in ("value", "baseline_value", "difference"))
     values = value_scale(metric, [value, baseline_value])
-    differences = difference_scale(metric, [difference, comparison["ci_low"], comparison["ci_high"]])
+    shown = [comparison["ci_low"], comparison["ci_high"], *(comparison.get("pair_differences") or ())]
+    differences = difference_scale(metric, [difference, *shown])
     return ComparisonRow(
         metric=metric,
         label=comparison["label"],
@@ -67,7 +91,7 @@ def _row(comparison: Mapping[str, Any]) -> ComparisonRow:
         value=values.quantity(value),
         baseline_value=values.quantity(baseline_value),
         difference=differences.quantity(difference, signed=True),
-        interval=interval(comparison) or MISSING,
+        interval=interval(comparison) or each_pair(comparison) or MISSING,
         pairs=str(comparison["pairs"]),
         p_value=shown_p(comparison["p_value"]),
         p_adjusted=shown_p(comparison["p_adjusted"]),
@@ -86,13 +110,14 @@ def _table(comparisons: list[Mapping[str, Any]], width: int) -> Table:
     table = Table(
         title=Text(title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
     )
-    columns = _columns(width)
+    intervals = interval_title(comparisons)
+    columns = _columns(width, intervals)
     for header, field in columns:
         is_word = field in ("arm", "rate")
         table.add_column(
             header,
             justify="left" if is_word or field == "verdict" else "right",
-            no_wrap=field != "arm",
+            no_wrap=field != "arm" and not (field == "interval" and intervals != "95 % interval"),
             overflow="fold",
         )
     for row in rows:
@@ -101,12 +126,12 @@ def _table(comparisons: list[Mapping[str, Any]], width: int) -> Table:
     return table
 
 
-def _columns(width: int) -> list[tuple[str, str]]:
+def _columns(width: int, intervals: str) -> list[tuple[str, str]]:
     """Headers and fields of `ComparisonRow` that fit; the verdict is last."""
     columns = [("arm", "arm"), ("rate", "rate")]
     if width >= 110:
         columns += [("value", "value"), ("baseline", "baseline_value")]
-    columns += [("difference", "difference"), ("95 % interval", "interval")]
+    columns += [("difference", "difference"), (intervals, "interval")]
     if width >= 76:
         columns.append(("pairs", "pairs"))
     if width >= 90:

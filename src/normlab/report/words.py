@@ -42,7 +42,8 @@ def sentence(comparison: Mapping[str, Any]) -> str:
     opening = _opening(comparison["rate"])
     if difference is None:
         return f"{opening}{arm} and {baseline} cannot be compared in {label}, for a value is not finite: undecided."
-    scale = difference_scale(metric, [difference, comparison["ci_low"], comparison["ci_high"]])
+    shown = [comparison["ci_low"], comparison["ci_high"], *(comparison.get("pair_differences") or ())]
+    scale = difference_scale(metric, [difference, *shown])
     size = scale.quantity(abs(difference))
     if scale.number(difference) == scale.number(0.0):
         claim = f"{arm} and {baseline} do not differ in {label} (less than the last digit written)"
@@ -75,10 +76,15 @@ def ranking(comparisons: Sequence[Mapping[str, Any]]) -> str | None:
 
 
 def evidence(comparison: Mapping[str, Any]) -> str:
-    """Return the interval and the number of pairs, such as `95 % interval +0.80 to +1.60, 10 pairs`."""
-    pairs = counted(comparison["pairs"], _pair(comparison))
-    bounds = interval(comparison)
-    return f"no interval, {pairs}" if bounds is None else f"{confidence(comparison)} interval {bounds}, {pairs}"
+    """Return the interval and the number of pairs, such as `95 % interval +0.80 to +1.60, 10 pairs`.
+
+    From fewer than six pairs there is no interval, and the pairs themselves stand there: `2 pairs: +0.80, +1.60`.
+    """
+    number = counted(comparison["pairs"], _pair(comparison))
+    bounds, pairs = interval(comparison), each_pair(comparison)
+    if pairs is not None:
+        return f"{number}: {pairs}"
+    return f"no interval, {number}" if bounds is None else f"{confidence(comparison)} interval {bounds}, {number}"
 
 
 def interval(comparison: Mapping[str, Any]) -> str | None:
@@ -88,6 +94,23 @@ def interval(comparison: Mapping[str, Any]) -> str | None:
         return None
     scale = difference_scale(comparison["metric"], [comparison["difference"], low, high])
     return f"{scale.number(low, signed=True)} to {scale.number(high, signed=True)}"
+
+
+def each_pair(comparison: Mapping[str, Any]) -> str | None:
+    """Return every pair's difference, signed and without unit, where they are too few for an interval; else None."""
+    pairs = comparison.get("pair_differences")
+    if not pairs:
+        return None
+    scale = difference_scale(comparison["metric"], [comparison["difference"], *pairs])
+    return ", ".join(scale.number(one, signed=True) for one in pairs)
+
+
+def interval_title(comparisons: Sequence[Mapping[str, Any]]) -> str:
+    """Return what a column of intervals is called: those of few pairs are not there, their pairs are."""
+    with_pairs = [each_pair(one) is not None for one in comparisons]
+    if any(with_pairs):
+        return "each pair" if all(with_pairs) else "95 % interval, or each pair"
+    return "95 % interval"
 
 
 def outcome(comparison: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from normlab.stats.bootstrap import Interval
+from normlab.stats.bootstrap import FEWEST_PAIRS, NO_INTERVAL, Interval
 from normlab.stats.differences import checked_rows, require_level
 
 _COUNTS_AT_ONCE = 1 << 22
@@ -93,7 +93,8 @@ def across_data_sets(
     Intervals: the quantiles (1 -+ confidence) / 2 of the statistics of resamples that draw n pairs with replacement on
     every data set (strata), both runs of a pair together. They cover new seeds on these data sets, not new data sets.
     A resample that drew one pair n times has no probability there, so that of the data set stands in. Scores must be
-    comparable across data sets: accuracies, or scores scaled to a common range.
+    comparable across data sets: accuracies, or scores scaled to a common range. Below `FEWEST_PAIRS` on each data set
+    the intervals are infinite.
 
     Source: Agarwal et al. 2021, section 4; they draw the arms' runs apart, since theirs are not paired.
 
@@ -108,6 +109,27 @@ def across_data_sets(
     mean, baseline_mean = interquartile_mean(arm), interquartile_mean(baseline)
     wins = _wins(arm, baseline, higher_is_better)
     observed = _probabilities(wins)
+    resampled = _resampled(arm, baseline, wins, num_resamples, seed)
+    arm_means, baseline_means, probabilities = resampled
+    return AcrossDataSets(
+        mean=mean,
+        mean_interval=_percentiles(arm_means, confidence, arm.shape[1]),
+        baseline_mean=baseline_mean,
+        baseline_interval=_percentiles(baseline_means, confidence, arm.shape[1]),
+        difference=mean - baseline_mean,
+        difference_interval=_percentiles(arm_means - baseline_means, confidence, arm.shape[1]),
+        probability=float(observed.mean()),
+        probability_interval=_percentiles(probabilities, confidence, arm.shape[1]),
+        data_sets=arm.shape[0],
+        pairs=arm.shape[1],
+    )
+
+
+def _resampled(
+    arm: NDArray[np.float64], baseline: NDArray[np.float64], wins: NDArray[np.float64], num_resamples: int, seed: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return both interquartile means and the probability of improvement in every resample."""
+    observed = _probabilities(wins)
     resampled, probabilities = [], []
     generator = np.random.default_rng(seed)
     num_sets, num_pairs = arm.shape
@@ -121,18 +143,8 @@ def across_data_sets(
         won = np.sum(counts @ wins * counts, axis=2) / np.maximum(pairings, 1.0)
         probabilities.append(np.where(pairings > 0, won, observed[:, None]).mean(axis=0))
     arm_means, baseline_means = np.concatenate(resampled, axis=1)
-    return AcrossDataSets(
-        mean=mean,
-        mean_interval=_percentiles(arm_means, confidence),
-        baseline_mean=baseline_mean,
-        baseline_interval=_percentiles(baseline_means, confidence),
-        difference=mean - baseline_mean,
-        difference_interval=_percentiles(arm_means - baseline_means, confidence),
-        probability=float(observed.mean()),
-        probability_interval=_percentiles(np.concatenate(probabilities), confidence),
-        data_sets=num_sets,
-        pairs=num_pairs,
-    )
+    arm_means, baseline_means = np.concatenate(resampled, axis=1)
+    return arm_means, baseline_means, np.concatenate(probabilities)
 
 
 def _checked(values: ArrayLike, baseline_values: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -169,6 +181,8 @@ def _resampled_means(part: NDArray[np.float64], drawn: NDArray[np.int64]) -> NDA
     return _interquartile_means(scores.transpose(1, 0, 2).reshape(drawn.shape[1], -1))
 
 
-def _percentiles(resampled: NDArray[np.float64], confidence: float) -> Interval:
+def _percentiles(resampled: NDArray[np.float64], confidence: float, num_pairs: int) -> Interval:
+    if num_pairs < FEWEST_PAIRS:
+        return Interval(-np.inf, np.inf, NO_INTERVAL)
     low, high = np.quantile(resampled, [(1 - confidence) / 2, (1 + confidence) / 2])
     return Interval(float(low), float(high), "stratified percentile")

@@ -16,6 +16,14 @@ from normlab.stats.differences import (
     require_level,
 )
 
+FEWEST_PAIRS = 6
+"""From fewer pairs no interval is given: those called 95 % held the truth in 50 to 84 % of studies of 2 to 5 pairs.
+
+Six are also the fewest with which a sign-flip test can reach p <= 0.05.
+"""
+
+NO_INTERVAL = f"none below {FEWEST_PAIRS} pairs"
+
 _ROWS_AT_ONCE = 256
 _DRAWS_AT_ONCE = 1 << 20
 
@@ -24,7 +32,7 @@ _DRAWS_AT_ONCE = 1 << 20
 class Interval:
     """An interval and how it was made.
 
-    `low` and `high` are infinite with one pair: a writer of JSON, which knows no infinity, must store them as null.
+    `low` and `high` are infinite below `FEWEST_PAIRS`: a writer of JSON, which knows no infinity, must store null.
     """
 
     low: float
@@ -52,7 +60,8 @@ def paired_bootstrap(
     | 20 | 0.927 | 0.888 | 0.915 |
     | 30 | 0.937 | 0.899 | 0.928 |
 
-    Therefore a verdict also asks the exact sign-flip test.
+    Therefore a verdict also asks the exact sign-flip test, and below six pairs, where the share falls to 0.50, 0.72,
+    0.80 and 0.84 for 2 to 5 Gaussian pairs, the interval is infinite.
 
     Raises:
         ValueError: If there is no difference or one that is not finite, `confidence` is not inside (0, 1), or
@@ -71,8 +80,8 @@ def paired_bootstraps(
     """
     rows = checked_rows(differences, "differences")
     _require_resampling(confidence, num_resamples)
-    if rows.shape[1] == 1:
-        return [Interval(-np.inf, np.inf, "undefined with one pair") for _ in rows]
+    if rows.shape[1] < FEWEST_PAIRS:
+        return [Interval(-np.inf, np.inf, NO_INTERVAL) for _ in rows]
     intervals: list[Interval] = []
     for start in range(0, len(rows), _ROWS_AT_ONCE):
         intervals += _intervals(rows[start : start + _ROWS_AT_ONCE], confidence, num_resamples, seed)
@@ -101,8 +110,8 @@ def paired_ratio_bootstrap(
     num_pairs = pair.shape[1]
     if np.any(pair[1] <= 0.0):
         raise ValueError(f"baseline_values must be positive for a ratio, got {float(np.min(pair[1]))!r}.")
-    if num_pairs == 1:
-        return Interval(-np.inf, np.inf, "undefined with one pair")
+    if num_pairs < FEWEST_PAIRS:
+        return Interval(-np.inf, np.inf, NO_INTERVAL)
     ratio = float(pair[0].mean() / pair[1].mean())
     left_out = (pair.sum(axis=1, keepdims=True) - pair) / (num_pairs - 1)
     influence = left_out[0] / left_out[1]

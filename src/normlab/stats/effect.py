@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from normlab.stats.bootstrap import Interval, paired_bootstraps
+from normlab.stats.bootstrap import FEWEST_PAIRS, Interval, paired_bootstraps
 from normlab.stats.differences import checked_rows, checked_vector, require_level, require_margin
-from normlab.stats.equivalence import tost_p_value
+from normlab.stats.equivalence import resolution_of, tost_p_value
 from normlab.stats.sign_flip import sign_flip_p_value, smallest_p_value
 
 
@@ -17,7 +17,7 @@ from normlab.stats.sign_flip import sign_flip_p_value, smallest_p_value
 class Effect:
     """One paired comparison, before any correction.
 
-    With one pair the interval is (-inf, inf): a writer of JSON, which knows no infinity, must store null.
+    Below six pairs the interval is (-inf, inf): a writer of JSON, which knows no infinity, must store null.
 
     Attributes:
         value: Mean of the arm.
@@ -27,7 +27,7 @@ class Effect:
         ci_high: Upper bound.
         pairs: Number of pairs.
         p_value: Of the two-sided sign-flip test; None where this number of pairs can never reach alpha.
-        p_equivalence: Of the two one-sided t tests against the margin; None with one pair.
+        p_equivalence: Of equivalence within the margin, see `equivalence.tost_p_value`; None with one pair.
         margin: Differences smaller than this were declared negligible beforehand.
         higher_is_better: Whether a positive difference is an improvement.
         interval: How the interval was made.
@@ -37,6 +37,9 @@ class Effect:
         alpha: The level that the interval and `p_value` were made for.
         choices: Under how many choices it was judged; above 1, interval and p-values are the worst over them, see
             `normlab.stats.choices`.
+        resolution: What all values are multiples of, as given or as they show it; None where they are all equal.
+        clock: Differences up to this are those of the measuring itself, and are told from 0 by no verdict.
+        pair_differences: Every pair's difference where there are too few for an interval; else empty.
     """
 
     value: float
@@ -54,6 +57,9 @@ class Effect:
     deviation: float | None = None
     alpha: float = 0.05
     choices: int = 1
+    resolution: float | None = 0.0
+    clock: float = 0.0
+    pair_differences: tuple[float, ...] = ()
 
 
 def paired_effect(
@@ -63,10 +69,25 @@ def paired_effect(
     margin: float,
     higher_is_better: bool,
     alpha: float = 0.05,
+    resolution: float | None = None,
+    clock: float = 0.0,
     num_resamples: int = 9999,
     seed: int = 0,
 ) -> Effect:
     """Return the effect of an arm against its baseline; entry i of both, shape (n,), is pair i.
+
+    Args:
+        values: Of the arm.
+        baseline_values: Of the baseline.
+        margin: Differences smaller than this were declared negligible beforehand.
+        higher_is_better: Whether a positive difference is an improvement.
+        alpha: Level.
+        resolution: What all values are multiples of, such as 1 / (number of test samples); 0 for continuous ones.
+            Default: the smallest distance between two of the values, see `equivalence.resolution_of`.
+        clock: Differences up to this are those of the measuring itself. The sign-flip test is then of the differences
+            with their mean moved towards 0 by this, at most to 0.
+        num_resamples: Of the bootstrap.
+        seed: Of the bootstrap and of random sign flips.
 
     Raises:
         ValueError: If the shapes differ, there is no pair, a value is not finite, the margin is negative or alpha
@@ -79,6 +100,8 @@ def paired_effect(
         margin=margin,
         higher_is_better=higher_is_better,
         alpha=alpha,
+        resolution=resolution,
+        clock=clock,
         num_resamples=num_resamples,
         seed=seed,
     )[0]
@@ -91,6 +114,8 @@ def paired_effects(
     margin: float,
     higher_is_better: bool,
     alpha: float = 0.05,
+    resolution: float | None = None,
+    clock: float = 0.0,
     num_resamples: int = 9999,
     seed: int = 0,
 ) -> list[Effect]:
@@ -105,7 +130,7 @@ def paired_effects(
     require_level(alpha, "alpha")
     intervals = paired_bootstraps(arms - baselines, confidence=1 - alpha, num_resamples=num_resamples, seed=seed)
     return [
-        _effect(arm, baseline, interval, margin, higher_is_better, alpha, seed)
+        _effect(arm, baseline, interval, margin, higher_is_better, alpha, resolution, clock, seed)
         for arm, baseline, interval in zip(arms, baselines, intervals, strict=True)
     ]
 
@@ -117,9 +142,14 @@ def _effect(
     margin: float,
     higher_is_better: bool,
     alpha: float,
+    resolution: float | None,
+    clock: float,
     seed: int,
 ) -> Effect:
     differences = arm - baseline
+    beyond = differences - np.clip(differences.mean(), -clock, clock)
+    if resolution is None:
+        resolution = resolution_of(arm, baseline)
     reachable = smallest_p_value(arm.size) <= alpha
     return Effect(
         value=float(arm.mean()),
@@ -128,15 +158,25 @@ def _effect(
         ci_low=interval.low,
         ci_high=interval.high,
         pairs=arm.size,
-        p_value=sign_flip_p_value(differences, seed=seed) if reachable else None,
-        p_equivalence=tost_p_value(differences, margin) if arm.size > 1 else None,
+        p_value=sign_flip_p_value(beyond, seed=seed) if reachable else None,
+        p_equivalence=_equivalence(differences, margin, resolution),
         margin=float(margin),
         higher_is_better=higher_is_better,
         interval=interval.method,
         correlation=_correlation(arm, baseline),
         deviation=float(np.std(differences, ddof=1)) if arm.size > 1 else None,
         alpha=alpha,
+        resolution=resolution,
+        clock=float(clock),
+        pair_differences=tuple(differences.tolist()) if arm.size < FEWEST_PAIRS else (),
     )
+
+
+def _equivalence(differences: NDArray[np.float64], margin: float, resolution: float | None) -> float | None:
+    """Return the p-value; 1 where all values are equal, which says nothing of what they could have been."""
+    if differences.size < 2:
+        return None
+    return 1.0 if resolution is None else tost_p_value(differences, margin, resolution=resolution)
 
 
 def _correlation(arm: NDArray[np.float64], baseline: NDArray[np.float64]) -> float | None:

@@ -35,22 +35,29 @@ def equivalence_power(num_pairs: int, difference: float, deviation: float, margi
 
 
 def pairs_to_decide(
-    difference: float, deviation: float, margin: float, *, alpha: float = 0.05, power: float = 0.8
+    difference: float,
+    deviation: float,
+    margin: float,
+    *,
+    alpha: float = 0.05,
+    power: float = 0.8,
+    fewest_equivalent: int | None = 2,
 ) -> int | None:
     """Return the fewest pairs that show the difference or the equivalence with the given power, whichever is first.
 
     `difference` and `deviation` (the standard deviation of the paired differences) are taken as the true ones, so
-    the number is as rough as they are. None if neither is in reach of 100,000 pairs.
+    the number is as rough as they are. Equivalence takes at least `fewest_equivalent` pairs, None for never: see
+    `equivalence.fewest_equal_pairs`. None if neither is in reach of 100,000 pairs.
     """
     if deviation == 0.0:
-        inside = 2 if abs(difference) < margin else None
+        inside = fewest_equivalent if abs(difference) < margin else None
         shown = _fewest(lambda n: float(smallest_p_value(n) <= alpha), power) if difference != 0.0 else None
         return min((number for number in (inside, shown) if number is not None), default=None)
-    found = [
-        _fewest(lambda n: difference_power(n, difference, deviation, alpha=alpha), power),
-        _fewest(lambda n: equivalence_power(n, difference, deviation, margin, alpha=alpha), power),
-    ]
-    return min((number for number in found if number is not None), default=None)
+    different = _fewest(lambda n: difference_power(n, difference, deviation, alpha=alpha), power)
+    equivalent = _fewest(lambda n: equivalence_power(n, difference, deviation, margin, alpha=alpha), power)
+    if equivalent is not None:
+        equivalent = None if fewest_equivalent is None else max(equivalent, fewest_equivalent)
+    return min((number for number in (different, equivalent) if number is not None), default=None)
 
 
 def pairs_to_reach(num_pairs: int, p_value: float, *, alpha: float, power: float = 0.8) -> int | None:

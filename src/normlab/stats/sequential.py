@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from normlab.stats.betting import fewest_pairs, log_evidence, log_threshold
 from normlab.stats.confidence_sequence import interval_so_far, require_first_look
 from normlab.stats.differences import require_margin
+from normlab.stats.equivalence import rare_evidence
 from normlab.stats.verdict import Verdict
 
 STATES: tuple[Verdict, ...] = ("undecided", "better", "worse", "equivalent")
@@ -54,19 +55,22 @@ def sequential_verdict(
     alpha: float = 0.05,
     higher_is_better: bool = True,
     first_look: int = 1,
+    resolution: float | None = None,
 ) -> SequentialVerdict:
     """Return the verdict on the differences so far, shape (n,), n >= 0, in the order in which the pairs came.
 
     With the confidence sequence's interval after n pairs, in this order:
 
-    - *equivalent*: it lies inside (-margin, margin). This also holds for a real difference smaller than the margin.
+    - *equivalent*: it lies inside (-margin, margin), and the evidence against rare differences (`rare_evidence`) has
+      reached 2 / alpha. This also holds for a real difference smaller than the margin.
     - *better*, *worse*: it lies on one side of 0.
     - *undecided* otherwise.
 
     The chance that a wrong verdict ever comes is at most alpha: *better* or *worse* where the mean is 0, *equivalent*
     where it lies at the margin or beyond, the wrong side of 0. A verdict once reached stays, except that *better* or
     *worse* may become *equivalent* as the interval shrinks. No verdict comes before the pair `first_look`, nor from
-    what the pairs before it said alone. Assumption and source: `confidence_sequence`.
+    what the pairs before it said alone. `resolution` is that of `equivalence.tost_p_value`. Assumption and source:
+    `confidence_sequence`; equivalence of differences of few values does not rest on it.
 
     Raises:
         ValueError: If there is not exactly one axis, a difference is not finite, the margin is negative, alpha is not
@@ -75,7 +79,7 @@ def sequential_verdict(
     vector = np.asarray(differences, dtype=np.float64)
     if vector.ndim != 1:
         raise ValueError(f"differences must have one axis, got shape {vector.shape}.")
-    states = states_after_each_pair(vector, margin=margin, alpha=alpha, first_look=first_look)
+    states = states_after_each_pair(vector, margin=margin, alpha=alpha, first_look=first_look, resolution=resolution)
     decided = np.flatnonzero(states)
     low, high = -np.inf, np.inf
     if vector.size:
@@ -98,7 +102,12 @@ def sequential_verdict(
 
 
 def states_after_each_pair(
-    differences: ArrayLike, *, margin: float, alpha: float = 0.05, first_look: int = 1
+    differences: ArrayLike,
+    *,
+    margin: float,
+    alpha: float = 0.05,
+    first_look: int = 1,
+    resolution: float | None = None,
 ) -> NDArray[np.int64]:
     """Return `sequential_verdict` of every beginning of the last axis of `differences`, shape (..., n).
 
@@ -114,7 +123,8 @@ def states_after_each_pair(
     over, under = (_pairs_since(log_evidence(signed, -margin), threshold, first_look) for signed in (rows, -rows))
     # Both above and below 0 only where the interval has become empty: the side reached first stays.
     states = np.where(above > below, _BETTER, np.where(below > above, _WORSE, _UNDECIDED))
-    return np.where((over > 0) & (under > 0) & (margin > 0.0), _EQUIVALENT, states)
+    common = _pairs_since(rare_evidence(rows, margin, resolution), threshold, first_look)
+    return np.where((over > 0) & (under > 0) & (common > 0) & (margin > 0.0), _EQUIVALENT, states)
 
 
 def _pairs_since(evidence: NDArray[np.float64], threshold: float, first_look: int) -> NDArray[np.int64]:
@@ -133,6 +143,8 @@ def _reason(judged: SequentialVerdict, fewest: int) -> str:
     subject = f"The difference {judged.difference:.3g} ({interval}, {judged.pairs} pairs)"
     side = "above" if judged.low > 0.0 else "below"
     inside = f"inside the margin {judged.margin:.3g} stated beforehand"
+    if judged.verdict == "undecided" and -judged.margin < judged.low and judged.high < judged.margin:
+        return f"{subject} lies {inside}, but differences too rare to show in so few pairs are not ruled out."
     if judged.verdict == "undecided":
         return f"{subject} is neither told from 0 nor shown to lie {inside}."
     if judged.verdict != "equivalent":

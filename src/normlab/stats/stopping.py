@@ -23,12 +23,14 @@ class Comparison:
             under each of k choices, whose verdict is the one that holds under all of them (see `choices`).
         margin: Differences smaller than this were declared negligible beforehand.
         higher_is_better: Whether a positive difference is an improvement.
+        resolution: What all differences are multiples of; see `equivalence.tost_p_value`.
     """
 
     name: str
     differences: ArrayLike = field(repr=False)
     margin: float
     higher_is_better: bool = True
+    resolution: float | None = None
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,7 @@ def next_action(
                     alpha=level,
                     higher_is_better=comparison.higher_is_better,
                     first_look=first_look,
+                    resolution=comparison.resolution,
                 )
                 for differences in np.atleast_2d(np.asarray(comparison.differences))
             ]

@@ -10,6 +10,7 @@ import numpy as np
 
 from normlab.stats.differences import require_level
 from normlab.stats.effect import Effect, paired_effect, paired_effects
+from normlab.stats.equivalence import fewest_equal_pairs
 from normlab.stats.multiplicity import benjamini_hochberg, holm
 from normlab.stats.power import MOST_PAIRS, pairs_to_decide
 from normlab.stats.sign_flip import smallest_p_value
@@ -33,6 +34,7 @@ class Judged:
         p_equivalence_adjusted: The equivalence p-value after correction; None where the effect has none.
         outlook: If undecided, how many pairs would decide, as a clause without the effect's own numbers; it says so too
             where pairs as few as these never can. Else empty.
+        decidable: False where pairs as few as these could not have shown a difference, among these comparisons.
     """
 
     effect: Effect
@@ -42,6 +44,7 @@ class Judged:
     pairs_needed: int | None
     p_equivalence_adjusted: float | None = None
     outlook: str = ""
+    decidable: bool = True
 
 
 def judge(effects: Sequence[Effect], *, correction: Correction = "none", alpha: float = 0.05) -> list[Judged]:
@@ -52,7 +55,8 @@ def judge(effects: Sequence[Effect], *, correction: Correction = "none", alpha: 
 
     - *equivalent*: the corrected equivalence p-value is at most alpha. This also holds for a real difference that is
       smaller than the margin; the reason then says both.
-    - *better*, *worse*: the interval excludes 0 and the corrected sign-flip p-value is at most alpha.
+    - *better*, *worse*: the interval excludes 0 (and all that the clock itself may differ by) and the corrected
+      sign-flip p-value is at most alpha.
     - *undecided* otherwise, with the number of pairs for a power of 80 % at alpha / (size of the family), the most
       that a correction can ask.
 
@@ -66,6 +70,7 @@ def judge(effects: Sequence[Effect], *, correction: Correction = "none", alpha: 
     p_values = [effect.p_value for effect in effects]
     p_adjusted = _corrected(p_values, correction)
     q_adjusted = _corrected([effect.p_equivalence for effect in effects], correction)
+    corrected = "" if correction == "none" else "corrected "
     judged = []
     for index, (effect, p, q) in enumerate(zip(effects, p_adjusted, q_adjusted, strict=True)):
         verdict = _verdict(effect, p, q, alpha)
@@ -73,10 +78,11 @@ def judge(effects: Sequence[Effect], *, correction: Correction = "none", alpha: 
             level = alpha if correction == "none" else alpha / len(effects)
             needed = _pairs_needed(effect, level)
             never, ahead = _unreachable(p_values, index, effect.pairs, correction, alpha), _outlook(effect, needed)
-            reason = f"{never or _inconclusive(effect, p, q)}; {ahead}."
-            judged.append(Judged(effect, verdict, p, reason, needed, q, f"{never}; {ahead}" if never else ahead))
+            reason = f"{never or _inconclusive(effect, p, q, corrected)}; {ahead}."
+            outlook = f"{never}; {ahead}" if never else ahead
+            judged.append(Judged(effect, verdict, p, reason, needed, q, outlook, decidable=never is None))
         else:
-            judged.append(Judged(effect, verdict, p, _decided(effect, verdict, p, q, alpha), None, q))
+            judged.append(Judged(effect, verdict, p, _decided(effect, verdict, p, q, alpha, corrected), None, q))
     return judged
 
 
@@ -89,7 +95,7 @@ def _verdict(effect: Effect, p: float | None, q: float | None, alpha: float) -> 
 
 
 def _differs(effect: Effect, p: float | None, alpha: float) -> bool:
-    return p is not None and p <= alpha and (effect.ci_low > 0 or effect.ci_high < 0)
+    return p is not None and p <= alpha and (effect.ci_low > effect.clock or effect.ci_high < -effect.clock)
 
 
 def _corrected(p_values: Sequence[float | None], correction: Correction) -> list[float | None]:
@@ -107,17 +113,20 @@ def _pairs_needed(effect: Effect, level: float) -> int | None:
     """More pairs than there are: those at hand did not decide, whatever the estimate says."""
     if effect.deviation is None or effect.choices > 1:
         return None
-    estimate = pairs_to_decide(effect.difference, effect.deviation, effect.margin, alpha=level)
+    fewest = fewest_equal_pairs(effect.margin, effect.resolution, level)
+    estimate = pairs_to_decide(
+        effect.difference, effect.deviation, effect.margin, alpha=level, fewest_equivalent=fewest
+    )
     return None if estimate is None else max(estimate, effect.pairs + 1)
 
 
-def _decided(effect: Effect, verdict: Verdict, p: float | None, q: float | None, alpha: float) -> str:
+def _decided(effect: Effect, verdict: Verdict, p: float | None, q: float | None, alpha: float, corrected: str) -> str:
     if verdict != "equivalent":
         sides = "above" if effect.difference > 0 else "below"
-        return f"{_numbers(effect)} lies {sides} 0 with its whole interval (sign-flip p {p:.3g})."
-    inside = f"inside the margin {effect.margin:.3g} stated beforehand (equivalence p {q:.3g})"
+        return f"{_numbers(effect)} lies {sides} 0 with its whole interval ({corrected}sign-flip p {p:.3g})."
+    inside = f"inside the margin {effect.margin:.3g} stated beforehand ({corrected}equivalence p {q:.3g})"
     if _differs(effect, p, alpha):
-        return f"{_numbers(effect)} is there (sign-flip p {p:.3g}) but lies {inside}."
+        return f"{_numbers(effect)} is there ({corrected}sign-flip p {p:.3g}) but lies {inside}."
     return f"{_numbers(effect)} lies {inside}."
 
 
@@ -142,9 +151,11 @@ def _unreachable(
     return None
 
 
-def _inconclusive(effect: Effect, p: float | None, q: float | None) -> str:
+def _inconclusive(effect: Effect, p: float | None, q: float | None, corrected: str) -> str:
     tests = " and ".join(
-        f"{name} p {number:.3g}" for name, number in (("sign-flip", p), ("equivalence", q)) if number is not None
+        f"{corrected}{name} p {number:.3g}"
+        for name, number in (("sign-flip", p), ("equivalence", q))
+        if number is not None
     )
     return f"{_numbers(effect)} is neither told from 0 nor shown to lie inside the margin {effect.margin:.3g} ({tests})"
 
@@ -161,6 +172,9 @@ def _outlook(effect: Effect, needed: int | None) -> str:
 
 def _numbers(effect: Effect) -> str:
     """The difference with its evidence, as the subject of a sentence."""
+    if effect.pair_differences:
+        pairs = ", ".join(f"{one:.3g}" for one in effect.pair_differences)
+        return f"The difference {effect.difference:.3g} (pairs: {pairs})"
     interval = f"{100 * (1 - effect.alpha):g} % interval {effect.ci_low:.3g} to {effect.ci_high:.3g}"
     choices = f", worst of {effect.choices} choices" if effect.choices > 1 else ""
     return f"The difference {effect.difference:.3g} ({interval}, {effect.pairs} pairs{choices})"

@@ -34,11 +34,13 @@ class Chunk:
         stage: What it is for.
         start: Position of its first cell among all of the stage.
         cells: In order.
+        number: Position among the chunks of its stage; the order of turns goes on from chunk to chunk by it.
     """
 
     stage: Stage
     start: int
     cells: tuple[Cell, ...]
+    number: int = 0
 
     @property
     def name(self) -> str:
@@ -100,7 +102,7 @@ def chunks(stage: Stage, cells: Sequence[Cell], size: int, recorded: Mapping[int
     start = 0
     while start < len(cells):
         end = start + known[start] if start in known else min([start + size, *(at for at in known if at > start)])
-        cut.append(Chunk(stage, start, tuple(cells[start:end])))
+        cut.append(Chunk(stage, start, tuple(cells[start:end]), len(cut)))
         start = end
     return cut
 

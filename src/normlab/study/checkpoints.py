@@ -77,8 +77,3 @@ class Checkpoints:
 
     def _json(self, name: str) -> Path:
         return self.folder / f"{name}.json"
-
-
-def next_arm(underway: Mapping[str, Any]) -> str:
-    """Return the arm whose turn it is in a chunk under way: the first of those with the fewest epochs."""
-    return str(min(underway["arms"], key=underway["epochs"].__getitem__))

@@ -14,6 +14,7 @@ from normlab.study.laboratory import Laboratory
 from normlab.study.looks import Looks
 from normlab.study.metrics import COUNTED, with_outcomes
 from normlab.study.rates import RULE, Choice, best_rates
+from normlab.study.reach import fewest_deciding_pairs
 from normlab.study.statistics import compared_recomputed
 from normlab.study.summary import Evidence, Rate, area_over_rates, by_arm, by_rate, comparisons
 from normlab.study.target import set_target
@@ -50,7 +51,9 @@ def conclude(
     steps_per_epoch = math.ceil(len(dataset.train) / study.batch_size)
     main_rate: Rate = "tuned" if study.rates == "tuned" else study.rates[0]
     answers = None if looks is None else looks.answers()
-    evidence = Evidence(epochs, runs, arms, dataset.task, study.margin, steps_per_epoch, chosen, main_rate, answers)
+    evidence = Evidence(
+        epochs, runs, arms, dataset.task, study.margin, steps_per_epoch, chosen, main_rate, answers, len(dataset.test)
+    )
     seeds = sorted(runs.filter(pl.col("stage") == "report")["seed"].unique())
     recomputed, statistics = compared_recomputed(evidence, laboratory.statistics, laboratory.uninformed_loss)
     summary = {
@@ -59,6 +62,7 @@ def conclude(
         "task": dataset.task,
         "baseline": arms[0],
         "arms": arms,
+        "fewest_pairs": fewest_deciding_pairs(len(arms) - 1, looks=looks is not None),
         "primary": {"metric": evidence.primary_metric, "arm": arms[1], "rate": main_rate},
         "rates": _rates(study, dataset.task, runs, chosen, seeds),
         "stopping": None if looks is None else looks.summary(),

@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from normlab.stats.bootstrap import FEWEST_PAIRS as FEWEST_FOR_INTERVAL
 from normlab.stats.mcnemar import mcnemar
 from normlab.stats.multiplicity import benjamini_hochberg
 from normlab.stats.pairing import pairing
@@ -15,6 +16,14 @@ from normlab.study.summary import Evidence, selections, under_every_choice_of_ra
 
 # Fewer pairs show nothing of how arms vary together.
 FEWEST_PAIRS = 3
+_SAVINGS_BOUNDS = (
+    "correlation_low",
+    "correlation_high",
+    "ratio_low",
+    "ratio_high",
+    "saved_low",
+    "saved_high",
+)
 
 
 def divergences(evidence: Evidence) -> list[dict[str, Any]]:
@@ -33,7 +42,8 @@ def divergences(evidence: Evidence) -> list[dict[str, Any]]:
             found = [one for table in tables if (one := _mcnemar(table, arm, baseline))]
             if found:
                 p_value = max(one["p_value"] for one in found) if len(found) == len(tables) else 1.0
-                rows.append({"arm": arm, "baseline": baseline, "rate": rate, **found[0], "p_value": p_value})
+                row = {"arm": arm, "baseline": baseline, "rate": rate, **found[0], "p_value": p_value}
+                rows.append(_without_bounds(row, row["pairs"], "low", "high"))
     adjusted = benjamini_hochberg([row["p_value"] for row in rows])
     return [
         {**row, "p_adjusted": float(p), "correction": "benjamini-hochberg"}
@@ -66,17 +76,21 @@ def savings(evidence: Evidence) -> list[dict[str, Any]]:
                 continue
             found = pairing(*values)
             ratio = found.variance_ratio
-            rows.append(
-                {
-                    "metric": metric,
-                    "label": METRICS[metric].label,
-                    "arm": arm,
-                    "baseline": baseline,
-                    "rate": rate,
-                    **asdict(found),
-                    "saved": None if ratio is None else 1 - ratio,
-                    "saved_low": 1 - found.ratio_high,
-                    "saved_high": 1 - found.ratio_low,
-                }
-            )
+            row = {
+                "metric": metric,
+                "label": METRICS[metric].label,
+                "arm": arm,
+                "baseline": baseline,
+                "rate": rate,
+                **asdict(found),
+                "saved": None if ratio is None else 1 - ratio,
+                "saved_low": 1 - found.ratio_high,
+                "saved_high": 1 - found.ratio_low,
+            }
+            rows.append(_without_bounds(row, found.pairs, *_SAVINGS_BOUNDS))
     return rows
+
+
+def _without_bounds(row: dict[str, Any], num_pairs: int, *bounds: str) -> dict[str, Any]:
+    """Return the row without the bounds of its intervals where there are too few pairs for any."""
+    return row if num_pairs >= FEWEST_FOR_INTERVAL else {**row, **dict.fromkeys(bounds)}

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from normlab.stats.equivalence import fewest_equal_pairs
 from normlab.stats.power import MOST_PAIRS, pairs_to_decide
 from normlab.stats.sequential import SequentialVerdict
 from normlab.stats.stopping import Comparison, NextAction, next_action
@@ -36,6 +37,7 @@ class Looks:
         budget: The most pairs.
         chunk: Pairs per chunk.
         uninformed_loss: The loss of a predictor that knows nothing; what a diverged run counts as rests on it.
+        num_test: Samples of the test part: an accuracy is a multiple of 1 / num_test.
     """
 
     def __init__(
@@ -46,11 +48,15 @@ class Looks:
         budget: int,
         chunk: int,
         uninformed_loss: float,
+        num_test: int | None = None,
     ) -> None:
         self.baseline, *self.others = rates
         self.rates = rates
         self.metric = METRICS[metric]
         self.margin = margin if self.metric.margin is None else self.metric.margin
+        self.resolution = self.metric.resolution
+        if self.resolution is None and num_test is not None:
+            self.resolution = 1 / num_test
         self.budget, self.chunk, self.uninformed_loss = budget, chunk, uninformed_loss
         # By arm: under every combination of rates, the values of the arm and of the baseline.
         self._values = {arm: np.empty((len(self._combinations(arm)), 2, 0)) for arm in self.others}
@@ -122,7 +128,7 @@ class Looks:
 
     def _look(self) -> bool:
         comparisons = [
-            Comparison(arm, values[:, 0] - values[:, 1], self.margin, self.metric.higher_is_better)
+            Comparison(arm, values[:, 0] - values[:, 1], self.margin, self.metric.higher_is_better, self.resolution)
             for arm, values in self._values.items()
         ]
         action = next_action(comparisons, budget=self.budget, chunk=self.chunk, alpha=ALPHA, first_look=FIRST_LOOK)
@@ -155,7 +161,14 @@ class Looks:
     def _answer(self, arm: str, judged: SequentialVerdict) -> Judged:
         values, baselines = self._values[arm][0]
         higher = self.metric.higher_is_better
-        effect = paired_effect(values, baselines, margin=self.margin, higher_is_better=higher, alpha=self.level)
+        effect = paired_effect(
+            values,
+            baselines,
+            margin=self.margin,
+            higher_is_better=higher,
+            alpha=self.level,
+            resolution=self.resolution,
+        )
         effect = replace(
             effect,
             ci_low=judged.low,
@@ -168,7 +181,10 @@ class Looks:
         reason = judged.reason
         is_open = judged.verdict == "undecided" and arm not in self._lost
         if is_open and effect.choices == 1 and effect.deviation is not None:
-            needed = pairs_to_decide(effect.difference, effect.deviation, self.margin, alpha=self.level)
+            fewest = fewest_equal_pairs(self.margin, effect.resolution, self.level / 2)
+            needed = pairs_to_decide(
+                effect.difference, effect.deviation, self.margin, alpha=self.level, fewest_equivalent=fewest
+            )
             number = f"more than {MOST_PAIRS}" if needed is None else f"about {max(needed, self.num_pairs + 1)}"
             reason += f" A test that looks once would need {number} pairs, looks somewhat more."
         return Judged(effect, judged.verdict, None, reason, None)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from normlab.study.checkpoints import next_arm
 from normlab.study.laboratory import Laboratory
 from normlab.study.training import Underway
 
@@ -37,10 +36,17 @@ def packed(now: Underway) -> Packed:
         "epochs": {arm: len(records) for arm, records in now.records.items()},
         "initial": _with_text_keys(now.initial),
         "orders": _with_text_keys(now.orders),
+        "turn": now.turn,
         "epoch": None,
     }
     if now.epoch is not None:
-        about["epoch"] = {"batches": now.epoch.done, "of": now.epoch.num_batches, "seconds": now.epoch.seconds}
+        begun = now.epoch
+        about["epoch"] = {
+            "batches": begun.done,
+            "of": begun.num_batches,
+            "seconds": begun.seconds,
+            "timed": begun.timed,
+        }
         tensors |= {f"epoch/{kind}": np.asarray(getattr(now.epoch.totals, kind)) for kind in ("loss", "hits")}
     return about, tensors
 
@@ -58,11 +64,12 @@ def unpacked(laboratory: Laboratory, about: Mapping[str, Any], tensors: Mapping[
         records[arm] = [EpochRecord(*(values[row] for values in stacked)) for row in rows]
     epoch = None
     if about["epoch"] is not None:
-        population = laboratory.populations[next_arm(about)]
+        population = laboratory.populations[about["turn"]]
         totals = population.place(Totals(tensors["epoch/loss"], tensors["epoch/hits"]))
         left = about["epoch"]
-        epoch = EpochUnderWay([], left["of"], left["batches"], totals, left["seconds"])
-    return Underway(states, records, epoch, _with_number_keys(about["initial"]), _with_number_keys(about["orders"]))
+        epoch = EpochUnderWay([], left["of"], left["batches"], totals, left["seconds"], left["timed"])
+    initial, orders = (_with_number_keys(about[name]) for name in ("initial", "orders"))
+    return Underway(states, records, about["turn"], epoch, initial, orders)
 
 
 def _state(tensors: Mapping[str, np.ndarray], number: int) -> RunState:

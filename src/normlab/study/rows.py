@@ -58,7 +58,7 @@ RUN_SCHEMA = {
 def epoch_rows(
     study: Study, dataset: Dataset, chunk: Chunk, records: Mapping[str, Sequence[EpochRecord]]
 ) -> list[dict[str, Any]]:
-    """Return one row per run and epoch, in the order in which the arms took turns; see `frame`."""
+    """Return one row per run and epoch, epoch by epoch; see `frame`."""
     rows = []
     for epoch in range(1, study.epochs + 1):
         for arm, of_arm in records.items():

@@ -196,6 +196,7 @@ class Stages:
             self.study.most_seeds,
             self._halvings[0]["from"] if self._halvings else self.laboratory.chunk_runs,
             self.laboratory.uninformed_loss,
+            len(self.dataset.test),
         )
 
     def _tell(self, chunk: Chunk, arm: str, epoch: int) -> None:

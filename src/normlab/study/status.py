@@ -11,7 +11,7 @@ from typing import Any
 from normlab.errors import InputError
 from normlab.store.lock import is_held
 from normlab.store.seals import DamagedError, read_sealed_json
-from normlab.study.checkpoints import Checkpoints, next_arm
+from normlab.study.checkpoints import Checkpoints
 from normlab.study.names import ENGINE, IDENTITY, MANIFEST, STUDY
 from normlab.study.parts import Parts, Receipt, require_study
 
@@ -199,10 +199,10 @@ def _under_way(
 
 
 def _progress(name: str, about: Mapping[str, Any]) -> UnderWay:
-    """Return how far a checkpoint is: the arm with the fewest epochs is next."""
+    """Return how far a checkpoint is."""
     now = about["underway"]
     num_runs = {arm: sum(arm in rates for _, rates in about["cells"]) for arm in now["arms"]}
-    arm = next_arm(now)
+    arm = str(now["turn"])
     begun = now["epoch"]
     part = begun["batches"] / begun["of"] if begun else 0.0
     return UnderWay(

@@ -34,6 +34,7 @@ class Evidence:
         chosen: Each arm's rate, and all that may be the best, where rates were tuned, else None.
         main_rate: Where the study's question is asked: "tuned", or the first rate given.
         answers: By arm, the verdict on the study's question where looks decided how many pairs there are; see `looks`.
+        num_test: Samples of the test part: an accuracy is a multiple of 1 / num_test. None lets the values show it.
     """
 
     epochs: pl.DataFrame
@@ -45,6 +46,7 @@ class Evidence:
     chosen: Mapping[str, Choice] | None
     main_rate: Rate
     answers: Mapping[str, Judged] | None = None
+    num_test: int | None = None
 
     @property
     def primary_metric(self) -> str:
@@ -124,7 +126,10 @@ def area_over_rates(evidence: Evidence) -> list[dict[str, Any]]:
         / (logs[-1] - logs[0])
         for arm in evidence.arms
     }
-    effects = [_effect(evidence, METRICS[metric], areas[arm], areas[evidence.arms[0]]) for arm in evidence.arms[1:]]
+    # A mean over the grid is no multiple of 1 / num_test: the values show what theirs is.
+    averaged = replace(METRICS[metric], resolution=None)
+    evidence = replace(evidence, num_test=None)
+    effects = [_effect(evidence, averaged, areas[arm], areas[evidence.arms[0]]) for arm in evidence.arms[1:]]
     return [
         _row(METRICS[metric], arm, evidence.arms[0], "grid", judged, "holm")
         for arm, judged in zip(evidence.arms[1:], judge(effects, correction="holm"), strict=True)
@@ -234,9 +239,18 @@ def _not_equivalent(judged: Judged, reason: str) -> Judged:
 
 def _effect(evidence: Evidence, metric: Metric, values: np.ndarray, baseline_values: np.ndarray) -> Effect:
     margin = evidence.margin if metric.margin is None else metric.margin
-    if metric.margin_is_relative:
-        margin *= float(np.mean(baseline_values))
-    return paired_effect(values, baseline_values, margin=margin, higher_is_better=metric.higher_is_better)
+    resolution = metric.resolution
+    if resolution is None and evidence.num_test is not None:
+        resolution = 1 / evidence.num_test
+    scale = float(np.mean(baseline_values))
+    return paired_effect(
+        values,
+        baseline_values,
+        margin=margin * scale if metric.margin_is_relative else margin,
+        higher_is_better=metric.higher_is_better,
+        resolution=resolution,
+        clock=metric.clock * scale,
+    )
 
 
 def _row(metric: Metric, arm: str, baseline: str, rate: Rate, judged: Judged, correction: str) -> dict[str, Any]:
@@ -255,6 +269,7 @@ def _row(metric: Metric, arm: str, baseline: str, rate: Rate, judged: Judged, co
         "correction": correction,
         "reason": judged.reason,
         "pairs_needed": judged.pairs_needed,
+        "decidable": judged.decidable,
     }
 
 

@@ -37,8 +37,8 @@ class Underway:
 
     Attributes:
         states: Of all runs, by arm.
-        records: Of the epochs that an arm has finished, by arm; the first arm with the fewest is the one whose turn it
-            is.
+        records: Of the epochs that an arm has finished, by arm.
+        turn: The arm whose turn it is, or comes next.
         epoch: Of that arm, where it is in the middle of one.
         initial: By arm and seed, the hash of the initial values that all arms share.
         orders: By arm and seed, the hash over the orders of samples, and draws of augmentation, of finished epochs.
@@ -46,6 +46,7 @@ class Underway:
 
     states: dict[str, RunState]
     records: dict[str, list[EpochRecord]]
+    turn: str
     epoch: EpochUnderWay | None
     initial: dict[str, dict[int, str]]
     orders: dict[str, dict[int, str]]
@@ -69,7 +70,7 @@ def begin_chunk(laboratory: Laboratory, chunk: Chunk) -> Underway:
     }
     initial = _initial_hashes(laboratory, states, seeds)
     orders = {arm: dict.fromkeys(seeds[arm], EMPTY_SHA256) for arm in states}
-    return Underway(states, {arm: [] for arm in states}, None, initial, orders)
+    return Underway(states, {arm: [] for arm in states}, next(iter(states)), None, initial, orders)
 
 
 def train_chunk(
@@ -84,8 +85,8 @@ def train_chunk(
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Train every cell of a chunk in every arm and return the records of its epochs and of its runs.
 
-    Arms take turns epoch by epoch, so that whatever slows the machine for a while slows all of them, and times can be
-    compared round by round.
+    Arms take turns epoch by epoch, in an order balanced over rounds, and every turn starts warm: whatever slows the
+    machine for a while slows all of them, and times can be compared round by round.
 
     Args:
         laboratory: The programs.
@@ -103,26 +104,39 @@ def train_chunk(
         for arm, state in now.states.items():
             observe(arm, 0, state)
     stretches = dict.fromkeys(now.states, FIRST_STRETCH)
-    first = min(len(done) for done in now.records.values()) + 1
-    for epoch in range(first, study.epochs + 1):
-        drawn = {cell.seed: _drawn(study, dataset, cell.seed, epoch - 1) for cell in chunk.cells}
-        for arm in now.states:
-            if len(now.records[arm]) >= epoch:
-                continue
-            population, own = laboratory.populations[arm], chunk.of(arm)
-            under_way = now.epoch = _begun_epoch(population, now.epoch, _by_run(own, drawn))
-            while under_way.done < under_way.num_batches:
-                stretches[arm] = _advance(population, now, arm, under_way, stretches[arm])
-                pause(now)
-            now.states[arm], record = population.finish(now.states[arm], under_way, len(own.cells))
-            now.records[arm].append(record)
-            now.epoch = None
-            for seed in now.orders[arm]:
-                now.orders[arm][seed] = _chained(now.orders[arm][seed], drawn[seed])
-            after_epoch(arm, epoch)
-            observe(arm, epoch, now.states[arm])
+    turns = _turns(list(now.states), chunk, study.epochs)
+    done = sum(len(records) for records in now.records.values())
+    drawn: dict[int, list[np.ndarray]] = {}
+    drawn_for = 0
+    for position in range(done, len(turns)):
+        epoch, arm = turns[position]
+        now.turn, population, own = arm, laboratory.populations[arm], chunk.of(arm)
+        if epoch != drawn_for:
+            drawn = {cell.seed: _drawn(study, dataset, cell.seed, epoch - 1) for cell in chunk.cells}
+            drawn_for = epoch
+        under_way = now.epoch = _begun_epoch(population, now.epoch, _by_run(own, drawn))
+        now.states[arm] = population.warm_up(now.states[arm], under_way)
+        while under_way.done < under_way.num_batches:
+            stretches[arm] = _advance(population, now, arm, under_way, stretches[arm])
             pause(now)
+        now.states[arm], record = population.finish(now.states[arm], under_way, len(own.cells))
+        now.records[arm].append(record)
+        now.epoch = None
+        for seed in now.orders[arm]:
+            now.orders[arm][seed] = _chained(now.orders[arm][seed], drawn[seed])
+        after_epoch(arm, epoch)
+        observe(arm, epoch, now.states[arm])
+        now.turn = turns[min(position + 1, len(turns) - 1)][1]
+        pause(now)
     return _recorded(laboratory, study, dataset, chunk, now)
+
+
+def _turns(arms: list[str], chunk: Chunk, num_epochs: int) -> list[tuple[int, str]]:
+    """Return the epoch, from 1, and the arm of every turn of a chunk, in order."""
+    from normlab.train.turns import round_number, turn_order
+
+    rounds = range(1, num_epochs + 1)
+    return [(epoch, arm) for epoch in rounds for arm in turn_order(arms, round_number(chunk.number, epoch, num_epochs))]
 
 
 def _begun_epoch(population: Population, begun: EpochUnderWay | None, arrays: list[list[np.ndarray]]) -> EpochUnderWay:

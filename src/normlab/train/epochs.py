@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """One epoch of all runs: arrays of shape (num_runs,), and the wall time per run trained, padding included."""
+    """One epoch of all runs: arrays of shape (num_runs,), and the wall time per run trained, padding included.
+
+    The time is that of the programs alone: training, and validation where there is one. Compiling, data transfer and
+    Python work between programs do not count, and the batches that warm up a turn count like the others.
+    """
 
     loss: np.ndarray
     accuracy: np.ndarray
@@ -34,11 +38,18 @@ class EpochUnderWay:
         num_batches: Full batches that the epoch has.
         done: Of these, taken so far.
         totals: Sums of loss and hits so far, (capacity,) each.
-        seconds: Wall time per run so far, padding included.
+        seconds: Wall time per run of the batches timed so far, padding included.
+        timed: Batches that `seconds` is of.
     """
 
     placed: list[jax.Array]
     num_batches: int
     done: int
     totals: Totals
-    seconds: float
+    seconds: float = 0.0
+    timed: int = 0
+
+    @property
+    def estimated_seconds(self) -> float:
+        """Wall time per run of all batches taken so far: untimed ones count like the mean of the timed ones."""
+        return self.seconds * self.done / self.timed if self.timed else self.seconds

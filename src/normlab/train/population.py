@@ -21,6 +21,7 @@ from normlab.train.initial import InitialValues
 from normlab.train.loop import RunState, Totals, Trainer, evaluate, train_batches, train_rest
 from normlab.train.optimizers import initial_state
 from normlab.train.recompute import evaluation_state, recomputed_state
+from normlab.train.turns import WARM_BATCHES
 
 Layout = Literal["map", "vmap"]
 PartName = Literal["train", "validation", "test"]
@@ -112,18 +113,22 @@ class Population:
             draws: What chance decides about run i's images in this epoch, see `augment`; None without augmentation.
             num_batches: Full batches; default: all.
         """
-        start = time.perf_counter()
         given = [orders] if draws is None else [orders, draws]
         placed = jax.block_until_ready([jax.device_put(np.stack(self._padded(runs)), self._each) for runs in given])
         zeros = np.zeros(self.capacity, np.float32)
         totals = self.place(Totals(zeros, zeros.copy()))
         count = len(orders[0]) // self.trainer.batch_size if num_batches is None else num_batches
-        return EpochUnderWay(placed, count, 0, totals, (time.perf_counter() - start) / self.capacity)
+        return EpochUnderWay(placed, count, 0, jax.block_until_ready(totals))
 
-    def advance(self, state: RunState, epoch: EpochUnderWay, num_batches: int) -> RunState:
+    def warm_up(self, state: RunState, epoch: EpochUnderWay) -> RunState:
+        """Train on the first batches of a turn outside the clock, and leave at least one to be timed; see `advance`."""
+        left = epoch.num_batches - epoch.done
+        return self.advance(state, epoch, min(WARM_BATCHES, left - 1), is_timed=False) if left else state
+
+    def advance(self, state: RunState, epoch: EpochUnderWay, num_batches: int, *, is_timed: bool = True) -> RunState:
         """Train all runs on the next full batches of an epoch. The state passed in, and the epoch's sums, are used up.
 
-        However an epoch is cut into calls, the results are the same to the bit.
+        However an epoch is cut into calls, timed or not, the results are the same to the bit.
         """
         end = min(epoch.done + num_batches, epoch.num_batches)
         arguments = (*self.data.train, np.int32(epoch.done), np.int32(end), (state, epoch.totals), *epoch.placed)
@@ -131,8 +136,11 @@ class Population:
             self._batches_program = self._compile(self._batches, 4, (4,), arguments)
         start = time.perf_counter()
         state, totals = jax.block_until_ready(self._batches_program(*arguments))
+        seconds = time.perf_counter() - start
+        if is_timed:
+            epoch.seconds += seconds / self.capacity
+            epoch.timed += end - epoch.done
         epoch.totals, epoch.done = totals, end
-        epoch.seconds += (time.perf_counter() - start) / self.capacity
         return state
 
     def finish(
@@ -151,9 +159,9 @@ class Population:
             shared = len(arguments) - 1 - len(epoch.placed)
             self._end_programs[validate] = self._compile(end, shared, (shared,), arguments)
         start = time.perf_counter()
-        state, measured = self._end_programs[validate](*arguments)
+        state, measured = jax.block_until_ready(self._end_programs[validate](*arguments))
+        seconds = epoch.estimated_seconds + (time.perf_counter() - start) / self.capacity
         loss, accuracy, val_loss, val_accuracy, diverged = (np.asarray(m)[:num_runs] for m in measured)
-        seconds = epoch.seconds + (time.perf_counter() - start) / self.capacity
         return state, EpochRecord(loss, accuracy, val_loss, val_accuracy, diverged, seconds)
 
     def test(self, state: RunState, num_runs: int) -> tuple[np.ndarray, np.ndarray]:

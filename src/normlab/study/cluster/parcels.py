@@ -64,13 +64,15 @@ def unpacked_dataset(about: Mapping[str, Any], arrays: Mapping[str, np.ndarray])
 def packed_chunk(chunk: Chunk) -> str:
     """Return a chunk as JSON text; a rate comes back from it to the bit."""
     cells = [[cell.seed, dict(cell.rates)] for cell in chunk.cells]
-    return json.dumps({"stage": chunk.stage, "start": chunk.start, "cells": cells})
+    about = {"stage": chunk.stage, "start": chunk.start, "cells": cells, "number": chunk.number}
+    return json.dumps(about)
 
 
 def unpacked_chunk(text: str) -> Chunk:
     """Return the chunk."""
     found = json.loads(text)
-    return Chunk(found["stage"], found["start"], tuple(Cell(seed, rates) for seed, rates in found["cells"]))
+    cells = tuple(Cell(seed, rates) for seed, rates in found["cells"])
+    return Chunk(found["stage"], found["start"], cells, found["number"])
 
 
 def packed_tables(tables: Mapping[str, pl.DataFrame]) -> dict[str, bytes]:
