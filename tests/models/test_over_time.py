@@ -123,13 +123,26 @@ def test_a_norm_with_its_scale_at_a_tenth_puts_out_a_tenth() -> None:
     np.testing.assert_allclose(tenth, 0.1 * np.array(usual), atol=1e-6)
 
 
-def test_recomputed_statistics_are_those_of_all_steps() -> None:
-    """What `normlab.norms.precise` sets from one batch is the mean over time of the batch's moments."""
-    model = recurrent(NORMS["precise"], (STEPS, UNITS), 2, units=2, cell="simple", where="input")
+@pytest.mark.parametrize("statistics", ["shared", "per-step", "sequence"])
+def test_recomputed_statistics_are_those_of_the_training_data(statistics: str) -> None:
+    """`normlab.norms.precise` sets what the running values tend to: the mean over time, each step's own, or pooled."""
+    model = recurrent(NORMS["precise"], (STEPS, UNITS), 2, units=2, cell="simple", where="input", statistics=statistics)
     x = X.swapaxes(0, 1)
     recompute(model, [x])
     products = x.astype(np.float64) @ np.asarray(model.get_layer("rnn").products["input_product"].kernel.value)
+    expected = {
+        "shared": (products.mean(0).mean(0), products.var(0).mean(0)),
+        "per-step": (products.mean(0), products.var(0)),
+        "sequence": (products.mean((0, 1)), products.var((0, 1))),
+    }[statistics]
     layer = model.get_layer("rnn").norms["input_norm"]
-    means = products.mean(0)
-    np.testing.assert_allclose(value(layer, "moving_mean"), means.mean(0), atol=1e-5)
-    np.testing.assert_allclose(value(layer, "moving_variance"), products.var(0).mean(0), atol=1e-5)
+    for name, values in zip(("moving_mean", "moving_variance"), expected, strict=True):
+        found = value(layer, f"{name}_per_step" if statistics == "per-step" else name)
+        np.testing.assert_allclose(found, values, atol=1e-5)
+
+
+def test_pooled_moments_leave_differences_between_steps() -> None:
+    layer = built("batch", "sequence")
+    y = np.asarray(layer.over_sequence(X + 10 * np.arange(STEPS)[:, None, None], True))
+    np.testing.assert_allclose(y.mean((0, 1)), 0, atol=1e-5)
+    assert (np.diff(y.mean(1), axis=0) > 1).all()
