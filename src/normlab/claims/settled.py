@@ -1,0 +1,43 @@
+"""Errors of finished runs with settled statistics: what was trained, apart from how far running statistics lag behind."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import keras
+
+from normlab.claims.evaluations import with_precise_statistics
+from normlab.claims.final_error import final_error
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from normlab.claims.bench import Bench
+    from normlab.claims.trained import Trained
+    from normlab.train.population import Population
+
+
+def settled_error(
+    bench: Bench, program: Population, trained: Trained, part: Literal["validation", "test"] = "test"
+) -> np.ndarray:
+    """Return the error of each run, (runs,), as `final_error`, on the validation or test part.
+
+    A network that evaluates with running statistics gets them recomputed over the training part; any other is
+    evaluated as it is.
+    """
+    if keeps_running_statistics(program.trainer.model):
+        return with_precise_statistics(bench, program, trained, part)
+    return running_error(bench, trained, part)
+
+
+def running_error(bench: Bench, trained: Trained, part: Literal["validation", "test"] = "test") -> np.ndarray:
+    """Return the error of each run, (runs,), with the statistics that it keeps."""
+    if part == "test":
+        return final_error(bench, trained.test_loss, trained.test_accuracy, trained.diverged)
+    return final_error(bench, trained.val_loss[-1], trained.val_accuracy[-1], trained.diverged)
+
+
+def keeps_running_statistics(model: keras.Model) -> bool:
+    """Whether a batch norm of the model moves its statistics while it trains."""
+    layers = model._flatten_layers()
+    return any(isinstance(layer, keras.layers.BatchNormalization) and layer.trainable for layer in layers)
