@@ -35,9 +35,9 @@ class OverTime(keras.layers.Layer):  # type: ignore[misc]
       variances leaves out the variance of the means.
     - `per-step` (Cooijmans et al. 2017, arXiv:1603.09025): every step has moving statistics of its own too, weights of
       shape (num_steps, ...) called `<name>_per_step`; those of the norm itself stay as they began.
-    - `sequence` (the sequence-wise normalization of Laurent et al. 2016, arXiv:1510.01378): training normalizes all steps by one set of
-      moments, pooled over batch and steps, and evaluation by their moving averages. Only `over_sequence` can do so: the
-      input of all steps must be known before the first.
+    - `sequence` (the sequence-wise normalization of Laurent et al. 2016, arXiv:1510.01378): training normalizes all
+      steps by one set of moments, pooled over batch and steps, and evaluation by their moving averages. Only
+      `over_sequence` can do so: the input of all steps must be known before the first.
 
     The layer has the name of the norm, and the norm's variables the paths that they would have without it.
 
@@ -103,12 +103,6 @@ class OverTime(keras.layers.Layer):  # type: ignore[misc]
         """Return x, (num_steps, batch, units), normalized over all steps and samples together; moves the statistics."""
         together = ops.reshape(x, (-1, x.shape[-1]))
         return ops.reshape(self.norm(together, training=training), ops.shape(x))
-
-    def moving_values(self, norm: keras.layers.Layer) -> dict[str, Any]:
-        """Return, by name, the variables that this layer keeps in place of the norm's own; empty unless per step."""
-        if self.statistics != "per-step" or norm is not self.norm:
-            return {}
-        return {own.name: each for own, each in zip(self._kept, self._per_step, strict=True)}
 
     def keep(self, kept: Kept) -> None:
         """Assign the statistics after every step, each of shape (num_steps, ...), and the last generator states."""

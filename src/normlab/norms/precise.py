@@ -43,8 +43,7 @@ class PreciseStatistics:
         variance = sum_k w_k (variance_k + mean_k^2) - mean^2
 
     For a layer whose input the statistics of others do not change, these are the moments of all samples together. A
-    layer that one pass calls several times gets mean_k and variance_k averaged over its calls, as its moving ones do;
-    statistics kept for every time step of a sequence are recomputed step by step.
+    layer that one pass calls several times gets mean_k and variance_k averaged over its calls, as its moving ones do.
     Batch norms are `keras.layers.BatchNormalization` and its subclasses at any depth, without those set to
     `trainable = False`, which train with their moving statistics; other variables keep their values.
 
@@ -57,22 +56,14 @@ class PreciseStatistics:
     def __init__(self, model: keras.Model) -> None:
         self.model = model
         positions = {id(variable): index for index, variable in enumerate(model.non_trainable_variables)}
-        layers = list(model._flatten_layers())
-        norms = [layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization)]
-        # A layer around a norm may keep the moving values in its place, such as a set for every time step.
-        around = [layer for layer in layers if hasattr(layer, "moving_values")]
-
-        def place(norm: keras.layers.BatchNormalization, name: str) -> int:
-            kept = [layer.moving_values(norm)[name] for layer in around if name in layer.moving_values(norm)]
-            return positions[id(kept[0] if kept else getattr(norm, name))]
-
+        norms = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
         # The share of a moving value that stays in one pass.
         num_calls = _num_calls(model)
         self._places = [
             (
                 layer.momentum ** max(num_calls[id(layer)], 1),
-                place(layer, "moving_mean"),
-                place(layer, "moving_variance"),
+                positions[id(layer.moving_mean)],
+                positions[id(layer.moving_variance)],
             )
             for layer in norms
             if layer.trainable
