@@ -162,8 +162,8 @@ def draw(evidence: pl.DataFrame) -> Drawing:
         "test error",
         rows.to_dicts(),
         "Median over the seeds, from the lower to the upper quartile. Fixed: shuffled once; sorted: by class; pairs: "
-        "two samples of a class side by side, a batch of as many classes as it can hold; mended: sorted in the first half "
-        "of the epochs, then shuffled. Batch norm's error is that with recomputed statistics.",
+        "two samples of a class side by side, a batch of as many classes as it can hold; mended: sorted in the first "
+        "half of the epochs, then shuffled. Batch norm's error is that with recomputed statistics.",
     )
 
 
@@ -236,9 +236,9 @@ CLAIM = Claim(
     kind="limit",
     statement="With batch normalization the order of the samples matters more than without, and shuffling mends it.",
     protocol="samples shuffled every epoch, in a fixed order, sorted by class (regression: by target), in pairs of a "
-    "class, batches of up to 16 classes, and sorted in the first half of the epochs but shuffled in the second; each arm "
-    "at its own best rate, tuned anew for sorted samples, and at others that could have been chosen; evaluated with "
-    "recomputed statistics; and how far companions move an output",
+    "class, batches of up to 16 classes, and sorted in the first half of the epochs but shuffled in the second; each "
+    "arm at its own best rate, tuned anew for sorted samples, and at others that could have been chosen; evaluated "
+    "with recomputed statistics; and how far companions move an output",
     metric="what sorting costs, batch minus none: test error sorted minus shuffled; and the same of what is left once "
     "the samples are shuffled again",
     expected="a larger loss with batch norm: moments of one class in training, of all in evaluation; batches that are "

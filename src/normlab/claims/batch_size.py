@@ -153,7 +153,7 @@ def draw(evidence: pl.DataFrame) -> Drawing:
 
 
 def _tuned(bench: Bench, program: Population, samples: int, epochs: int) -> list[tuple[float, Trained]]:
-    """Train the grid with the first tuning seeds, and the seeds at every rate that could be chosen, the best one first."""
+    """Train the grid with the first tuning seeds; return rate and runs of every possible choice, the best one first."""
     from normlab.train.optimizers import OPTIMIZERS
     from normlab.train.order import epoch_order
 
@@ -215,8 +215,8 @@ CLAIM = Claim(
     protocol="batches of 2 ... 512, equally many samples seen, the rate tuned anew for every size and arm, same "
     "seeds; evaluated with running statistics, with statistics recomputed over the training set, and with the test "
     "batch's own",
-    metric="test error at each batch size with recomputed statistics, batch minus none (the effect shown is that at the "
-    "smallest); and, with batch norm, running minus recomputed statistics",
+    metric="test error at each batch size with recomputed statistics, batch minus none (the effect shown is that at "
+    "the smallest); and, with batch norm, running minus recomputed statistics",
     expected="no harm at usual sizes and a fast-growing error below, some of it mended by better statistics: with "
     "batches of 2 on ImageNet, a ResNet-50 with group norm has a 10.6 points lower error",
     source="Wu and He 2018, arXiv:1803.08494; Wu and Johnson 2021, arXiv:2105.07576, section 3; Singh and Shrivastava "

@@ -88,8 +88,8 @@ def judge(evidence: pl.DataFrame) -> Finding:
         return f"{times:.2g} times ({found.by_condition[titles[kind, name]].verdict})"
 
     sentences = [
-        f"At {title} a step of the layers before changes a layer's gradient, relative to its size, "
-        f"{found_at('relative', name)} as much with batch norm as without; in absolute terms {found_at('absolute', name)}."
+        f"At {title} a step of the layers before changes a layer's gradient with batch norm, in relation to its size, "
+        f"by {found_at('relative', name)} what it does without; in absolute terms, by {found_at('absolute', name)}."
         for name, title in names.items()
     ]
     answer = (
@@ -235,15 +235,15 @@ CLAIM = Claim(
     protocol="a layer's gradient on a batch, before (G) and after (G') the layers before it take that batch's step, "
     "along the training, at one rate for both arms and at each arm's own best; layers that both arms have; control: "
     "batch norm followed by noise that moves the moments",
-    metric="median over the steps of ‖G - G'‖ / ‖G‖, and of ‖G - G'‖, geometric mean over the layers, ratio of batch to "
-    "none (the effect shown is the relative one at the same rate)",
+    metric="median over the steps of ‖G - G'‖ / ‖G‖, and of ‖G - G'‖, geometric mean over the layers, ratio of batch "
+    "to none (the effect shown is the relative one at the same rate)",
     expected="no reduction: deep networks with batch norm had a similar or larger shift, and noise that makes the "
     "inputs less stable did not undo what batch norm gains",
     source="Santurkar, Tsipras, Ilyas, Madry 2018, arXiv:1805.11604, section 2; Ioffe and Szegedy 2015",
     measure=measure,
     judge=judge,
     draw=draw,
-    not_about="the size of the gradients, which shrinks with the loss: the shift is judged relative to it as well as by "
-    "itself, and the verdict is conditional where the two disagree",
+    not_about="the size of the gradients, which shrinks with the loss: the shift is judged relative to it as well as "
+    "by itself, and the verdict is conditional where the two disagree",
     applies=applies,
 )

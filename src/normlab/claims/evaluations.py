@@ -14,38 +14,16 @@ if TYPE_CHECKING:
     from normlab.train.loop import RunState
     from normlab.train.population import PartName, Population
 
-# Training samples that statistics are recomputed from at most: Wu and Johnson 2021 (arXiv:2105.07576, section 3) find
-# that some thousands give all there is to gain.
-PRECISE_SAMPLES = 10_000
 
+def with_precise_statistics(bench: Bench, program: Population, trained: Trained, part: PartName = "test") -> np.ndarray:
+    """Return the error on a part of the data, (runs,), with statistics recomputed over the training part.
 
-def with_precise_statistics(
-    bench: Bench, program: Population, trained: Trained, part: PartName = "test"
-) -> np.ndarray:
-    """Return the error on a part of the data, (runs,), with statistics recomputed over the training set."""
-    import jax
-
-    from normlab.norms.precise import precise_statistics
-    from normlab.train.loop import EVALUATION_BATCH, scaled
-
-    trainer = program.trainer
-    x, _ = program.data.train
-    count = min(len(x), PRECISE_SAMPLES)
-
-    def recomputed(trainable: list[Any], non_trainable: list[Any], inputs: jax.Array) -> list[Any]:
-        parts = [
-            scaled(inputs[first : first + EVALUATION_BATCH], trainer.divisor)
-            for first in range(0, count, EVALUATION_BATCH)
-        ]
-        return precise_statistics(trainer.model, trainable, non_trainable, [part for part in parts if len(part) > 1])
-
-    every_run = jax.jit(jax.vmap(recomputed, in_axes=(0, 0, None)))
-    losses, accuracies = [], []
-    for state, size in _groups(program, trained):
-        precise = jax.device_put(every_run(state.trainable, state.non_trainable, x[:count]), state.step.sharding)
-        loss, accuracy = program.evaluate(state._replace(non_trainable=precise), size, part)
-        losses.append(loss)
-        accuracies.append(accuracy)
+    They are recomputed as in studies: `normlab.train.recompute.recomputed_state`.
+    """
+    losses, accuracies = zip(
+        *(program.evaluate(program.recomputed(state), size, part) for state, size in groups(program, trained)),
+        strict=True,
+    )
     return final_error(bench, np.concatenate(losses), np.concatenate(accuracies), trained.diverged)
 
 
@@ -82,18 +60,18 @@ def with_batch_statistics(bench: Bench, program: Population, trained: Trained) -
 
     every_run = jax.jit(jax.vmap(test, in_axes=(0, 0, None, None)))
     parts = []
-    for state, size in _groups(program, trained):
+    for state, size in groups(program, trained):
         loss, accuracy = every_run(state.trainable, state.non_trainable, x, y)
         parts.append((np.asarray(loss)[:size], np.asarray(accuracy)[:size]))
     loss, accuracy = (np.concatenate(part) for part in zip(*parts, strict=True))
     return final_error(bench, loss, accuracy, trained.diverged)
 
 
-def _groups(program: Population, trained: Trained) -> list[tuple[RunState, int]]:
+def groups(program: Population, trained: Trained) -> list[tuple[RunState, int]]:
     """Return the final state of each group of runs, with the number of runs in it that are not padding."""
     left = len(trained.diverged)
-    groups = []
+    found = []
     for state in trained.states:
-        groups.append((state, min(left, program.capacity)))
+        found.append((state, min(left, program.capacity)))
         left -= program.capacity
-    return groups
+    return found

@@ -48,8 +48,8 @@ def measure(bench: Bench) -> pl.DataFrame:
     """Train every arm from both gammas, each at its own best rate, and measure the gradient over time at the start.
 
     Returns:
-        One row per arm, gamma (null without a norm), choice (0: the best rate; then others that could have been chosen),
-        seed, quantity and step: arm, gamma, choice, rate, seed, quantity, step, value. Quantities: `running` and
+        One row per arm, gamma (null without a norm), choice (0: the best rate; then others that could have been
+        chosen), seed, quantity and step: arm, gamma, choice, rate, seed, quantity, step, value. Quantities: `running` and
         `settled`, the score on the test data with running and with recomputed statistics (the same where the norm keeps
         none); of batch norm as in `CONDITIONS` also `own_score`, with the test batch's own; and of the first seeds
         `gradient` by time step, from 1.
@@ -218,9 +218,9 @@ CLAIM = Claim(
     kind="limit",
     statement="Batch normalization does not suit recurrent networks.",
     protocol="a recurrent network over the rows of an image (tanh, 32 units, unless the network asked about is "
-    "recurrent), a norm on the products of input and state; batch norm with one set of statistics for the evaluation of "
-    "all time steps (shared) or one for each, and gamma from 1 or 0.1; evaluated with statistics recomputed over the "
-    "training part; Adam, every arm at its own best rate and at others that could have been chosen, same seeds",
+    "recurrent), a norm on the products of input and state; batch norm with one set of statistics for the evaluation "
+    "of all time steps (shared) or one for each, and gamma from 1 or 0.1; evaluated with statistics recomputed over "
+    "the training part; Adam, every arm at its own best rate and at others that could have been chosen, same seeds",
     metric="test accuracy (without classes, 1 - test loss) with recomputed statistics, batch minus layer norm; the "
     "effect shown is that with shared statistics and gamma from 1; running minus recomputed statistics beside it",
     expected="lower with one set of statistics and gamma from 1, where Laurent et al. found no help (on the "

@@ -181,6 +181,6 @@ CLAIM = Claim(
     measure=measure,
     judge=judge,
     draw=draw,
-    not_about="how far an arm has learned: β falls with the loss, so that the two are compared at equal loss as well as "
-    "step by step, and the verdict is conditional where these disagree",
+    not_about="how far an arm has learned: β falls with the loss, so that the two are compared at equal loss as well "
+    "as step by step, and the verdict is conditional where these disagree",
 )
