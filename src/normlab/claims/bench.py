@@ -231,16 +231,6 @@ class Bench:
         rates = rates or OPTIMIZERS[named.get("optimizer", "sgd")].grid
         return best_of(rates, self.grid(norm, rates, epochs=epochs, **named), self.dataset.task)
 
-    def possible_rates(
-        self, norm: str | Norm, rates: Sequence[float] | None = None, *, epochs: int | None = None, **named: Any
-    ) -> list[float]:
-        """Return the rates that could have been chosen, the best one first: stands in for branch tuning's."""
-        from normlab.claims.rates import possible_of
-        from normlab.train.optimizers import OPTIMIZERS
-
-        rates = rates or OPTIMIZERS[named.get("optimizer", "sgd")].grid
-        return possible_of(rates, self.grid(norm, rates, epochs=epochs, **named), self.dataset.task)
-
 
 def _batch_size(num_samples: int) -> int:
     """Return `BATCH_SIZE`, or the next size that leaves no last batch of one, which batch norm refuses."""

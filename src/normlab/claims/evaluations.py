@@ -12,17 +12,15 @@ if TYPE_CHECKING:
     from normlab.claims.bench import Bench
     from normlab.claims.trained import Trained
     from normlab.train.loop import RunState
-    from normlab.train.population import PartName, Population
+    from normlab.train.population import Population
 
 # Training samples that statistics are recomputed from at most: Wu and Johnson 2021 (arXiv:2105.07576, section 3) find
 # that some thousands give all there is to gain.
 PRECISE_SAMPLES = 10_000
 
 
-def with_precise_statistics(
-    bench: Bench, program: Population, trained: Trained, part: PartName = "test"
-) -> np.ndarray:
-    """Return the error on a part of the data, (runs,), with statistics recomputed over the training set."""
+def with_precise_statistics(bench: Bench, program: Population, trained: Trained) -> np.ndarray:
+    """Return the test error, (runs,), with statistics recomputed over the training set, in order of the runs."""
     import jax
 
     from normlab.norms.precise import precise_statistics
@@ -43,7 +41,7 @@ def with_precise_statistics(
     losses, accuracies = [], []
     for state, size in _groups(program, trained):
         precise = jax.device_put(every_run(state.trainable, state.non_trainable, x[:count]), state.step.sharding)
-        loss, accuracy = program.evaluate(state._replace(non_trainable=precise), size, part)
+        loss, accuracy = program.test(state._replace(non_trainable=precise), size)
         losses.append(loss)
         accuracies.append(accuracy)
     return final_error(bench, np.concatenate(losses), np.concatenate(accuracies), trained.diverged)

@@ -1,19 +1,19 @@
-"""Errors of finished runs with settled statistics: what was trained, apart from how far running statistics lag behind."""
+"""Finished runs with settled statistics: what was trained, apart from how far running statistics lag behind."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-import keras
-
 from normlab.claims.evaluations import with_precise_statistics
 from normlab.claims.final_error import final_error
 
 if TYPE_CHECKING:
+    import keras
     import numpy as np
 
     from normlab.claims.bench import Bench
     from normlab.claims.trained import Trained
+    from normlab.train.loop import RunState
     from normlab.train.population import Population
 
 
@@ -37,7 +37,13 @@ def running_error(bench: Bench, trained: Trained, part: Literal["validation", "t
     return final_error(bench, trained.val_loss[-1], trained.val_accuracy[-1], trained.diverged)
 
 
+def settled(program: Population, state: RunState) -> RunState:
+    """Return the state of all runs with recomputed statistics; as it is where the network keeps no running ones."""
+    return program.recomputed(state) if keeps_running_statistics(program.trainer.model) else state
+
+
 def keeps_running_statistics(model: keras.Model) -> bool:
-    """Whether a batch norm of the model moves its statistics while it trains."""
-    layers = model._flatten_layers()
-    return any(isinstance(layer, keras.layers.BatchNormalization) and layer.trainable for layer in layers)
+    """Whether training moves running statistics of a layer of the model."""
+    from normlab.norms.running import running_statistics
+
+    return bool(running_statistics(model))
