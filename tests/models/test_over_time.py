@@ -123,13 +123,22 @@ def test_a_norm_with_its_scale_at_a_tenth_puts_out_a_tenth() -> None:
     np.testing.assert_allclose(tenth, 0.1 * np.array(usual), atol=1e-6)
 
 
-def test_recomputed_statistics_are_those_of_all_steps() -> None:
-    """What `normlab.norms.precise` sets from one batch is the mean over time of the batch's moments."""
-    model = recurrent(NORMS["precise"], (STEPS, UNITS), 2, units=2, cell="simple", where="input")
+@pytest.mark.parametrize("norm", ["precise", "batch-renorm"])
+@pytest.mark.parametrize("statistics", ["shared", "per-step"])
+def test_recomputed_statistics_are_those_of_the_steps(norm: str, statistics: str) -> None:
+    """What `normlab.norms.precise` sets from one batch: the batch's moments per step, or their mean over time."""
+    options = {"units": 2, "cell": "simple", "where": "input", "statistics": statistics}
+    model = recurrent(NORMS[norm], (STEPS, UNITS), 2, **options)
     x = X.swapaxes(0, 1)
     recompute(model, [x])
     products = x.astype(np.float64) @ np.asarray(model.get_layer("rnn").products["input_product"].kernel.value)
     layer = model.get_layer("rnn").norms["input_norm"]
-    means = products.mean(0)
-    np.testing.assert_allclose(value(layer, "moving_mean"), means.mean(0), atol=1e-5)
-    np.testing.assert_allclose(value(layer, "moving_variance"), products.var(0).mean(0), atol=1e-5)
+    second = "moving_variance" if norm == "precise" else "moving_deviation"
+    moments = {"moving_mean": products.mean(0), second: products.var(0)}
+    if norm == "batch-renorm":
+        moments[second] = np.sqrt(moments[second] + 1e-3)
+    for name, expected in moments.items():
+        if statistics == "per-step":
+            np.testing.assert_allclose(value(layer, f"{name}_per_step"), expected, atol=1e-5)
+        else:
+            np.testing.assert_allclose(value(layer, name), expected.mean(0), atol=1e-5)

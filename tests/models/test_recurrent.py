@@ -59,8 +59,6 @@ def test_an_image_is_read_row_by_row_with_its_channels_side_by_side() -> None:
 @pytest.mark.parametrize("norm", [name for name in NORMS if name not in REFUSED])
 @pytest.mark.parametrize("options", [{}, {"cell": "lstm", "statistics": "per-step", "gamma": 0.1}])
 def test_arms_share_all_that_is_no_norm(norm: str, options: dict[str, Any]) -> None:
-    if NORMS[norm].recomputes and options:
-        return  # it is refused
     plans = [blueprint(lambda n=n: recurrent(NORMS[n], (8, 8), 3, units=8, **options)) for n in ("none", norm)]
     assert set(shared_paths(plans)) == KERNELS | HEAD
     names = {"gamma", "beta", "scale", "slope", "gain", "v"}
@@ -108,7 +106,6 @@ def test_wrong_options_are_refused(options: dict[str, Any], message: str) -> Non
         ("group", (8, 8), {"units": 4, "cell": "simple"}, r"more than one value in every group"),
         ("group", (8, 8), {"units": 4, "cell": "lstm"}, r"more than one value in every group"),
         ("layer", (8, 8), {"units": 1, "cell": "lstm"}, r"layer norm needs at least two features"),
-        ("precise", (8, 8), {"statistics": "per-step"}, r"precise norm needs shared statistics"),
     ],
 )
 def test_what_can_not_serve_is_refused(norm: str, shape: Any, options: dict[str, Any], message: str) -> None:

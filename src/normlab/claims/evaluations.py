@@ -14,36 +14,15 @@ if TYPE_CHECKING:
     from normlab.train.loop import RunState
     from normlab.train.population import Population
 
-# Training samples that statistics are recomputed from at most: Wu and Johnson 2021 (arXiv:2105.07576, section 3) find
-# that some thousands give all there is to gain.
-PRECISE_SAMPLES = 10_000
-
 
 def with_precise_statistics(bench: Bench, program: Population, trained: Trained) -> np.ndarray:
-    """Return the test error, (runs,), with statistics recomputed over the training set, in order of the runs."""
-    import jax
+    """Return the test error, (runs,), with statistics recomputed over the training set, in order of the runs.
 
-    from normlab.norms.precise import precise_statistics
-    from normlab.train.loop import EVALUATION_BATCH, scaled
-
-    trainer = program.trainer
-    x, _ = program.data.train
-    count = min(len(x), PRECISE_SAMPLES)
-
-    def recomputed(trainable: list[Any], non_trainable: list[Any], inputs: jax.Array) -> list[Any]:
-        parts = [
-            scaled(inputs[first : first + EVALUATION_BATCH], trainer.divisor)
-            for first in range(0, count, EVALUATION_BATCH)
-        ]
-        return precise_statistics(trainer.model, trainable, non_trainable, [part for part in parts if len(part) > 1])
-
-    every_run = jax.jit(jax.vmap(recomputed, in_axes=(0, 0, None)))
-    losses, accuracies = [], []
-    for state, size in _groups(program, trained):
-        precise = jax.device_put(every_run(state.trainable, state.non_trainable, x[:count]), state.step.sharding)
-        loss, accuracy = program.test(state._replace(non_trainable=precise), size)
-        losses.append(loss)
-        accuracies.append(accuracy)
+    They are recomputed as in studies: `normlab.train.recompute.recomputed_state`.
+    """
+    losses, accuracies = zip(
+        *(program.test(program.recomputed(state), size) for state, size in _groups(program, trained)), strict=True
+    )
     return final_error(bench, np.concatenate(losses), np.concatenate(accuracies), trained.diverged)
 
 

@@ -68,9 +68,6 @@ def recurrent(
         hidden_initializer=hidden_initializer,
     )
     _require_sequence(input_shape)
-    if norm.recomputes and statistics == "per-step":
-        action = "set statistics to shared, or choose the norm batch"
-        raise InputError(f"{norm.name} norm needs shared statistics: one set is recomputed", repr(statistics), action)
     import keras
 
     from normlab.models.cells import CELLS

@@ -180,12 +180,10 @@ def _recorded(
     """Test all runs of a chunk whose epochs are finished, and return its records."""
     from normlab.train.digests import state_digests
 
-    drawn = {cell.seed: _drawn(study, dataset, cell.seed, study.epochs - 1) for cell in chunk.cells}
-    orders = _by_run(chunk, drawn)[0]
     num_runs = len(chunk.cells)
     tested, hashes = {}, {}
     for arm, population in laboratory.populations.items():
-        tested[arm] = population.test(now.states[arm], num_runs, orders)
+        tested[arm] = population.test(now.states[arm], num_runs)
         final = state_digests(now.states[arm], num_runs)
         hashes[arm] = [
             {"initial_hash": now.initial[arm][cell.seed], "order_hash": now.orders[arm][cell.seed], "final_hash": own}
