@@ -14,6 +14,7 @@ from normlab.claims.final_error import final_error
 from normlab.claims.one_run import model_of
 from normlab.claims.trained import Trained
 from normlab.norms.precise import recompute
+from normlab.train.order import statistics_order
 from normlab.train.population import Population
 
 
@@ -38,7 +39,9 @@ def _model(tiny: Bench, trained: tuple[Population, Trained], run: int):
 def test_statistics_recomputed_over_the_training_set(tiny: Bench, trained, run: int) -> None:
     model, data = _model(tiny, trained, run), tiny.dataset
     x = data.train.x.astype(np.float32) / data.divisor
-    recompute(model, [x[:1000], x[1000:]])
+    x = x[statistics_order(len(x))]
+    size = trained[0].trainer.batch_size
+    recompute(model, np.split(x, range(size, len(x), size)))
     expected = _error(np.asarray(model(data.test.x / data.divisor, training=False)), data.test.y)
     errors = with_precise_statistics(tiny, *trained)
     assert errors.shape == (5,)

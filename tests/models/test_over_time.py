@@ -123,22 +123,27 @@ def test_a_norm_with_its_scale_at_a_tenth_puts_out_a_tenth() -> None:
     np.testing.assert_allclose(tenth, 0.1 * np.array(usual), atol=1e-6)
 
 
+@pytest.mark.parametrize("norm", ["precise", "batch-renorm"])
 @pytest.mark.parametrize("statistics", ["shared", "per-step", "sequence"])
-def test_recomputed_statistics_are_those_of_the_training_data(statistics: str) -> None:
-    """`normlab.norms.precise` sets what the running values tend to: the mean over time, each step's own, or pooled."""
-    model = recurrent(NORMS["precise"], (STEPS, UNITS), 2, units=2, cell="simple", where="input", statistics=statistics)
+def test_recomputed_statistics_are_those_of_the_steps(norm: str, statistics: str) -> None:
+    """What `normlab.norms.precise` sets from one batch: moments per step, their mean over time, or pooled moments."""
+    options = {"units": 2, "cell": "simple", "where": "input", "statistics": statistics}
+    model = recurrent(NORMS[norm], (STEPS, UNITS), 2, **options)
     x = X.swapaxes(0, 1)
     recompute(model, [x])
     products = x.astype(np.float64) @ np.asarray(model.get_layer("rnn").products["input_product"].kernel.value)
-    expected = {
-        "shared": (products.mean(0).mean(0), products.var(0).mean(0)),
-        "per-step": (products.mean(0), products.var(0)),
-        "sequence": (products.mean((0, 1)), products.var((0, 1))),
-    }[statistics]
+    if statistics == "sequence":
+        products = products.reshape(-1, 1, products.shape[-1])
     layer = model.get_layer("rnn").norms["input_norm"]
-    for name, values in zip(("moving_mean", "moving_variance"), expected, strict=True):
-        found = value(layer, f"{name}_per_step" if statistics == "per-step" else name)
-        np.testing.assert_allclose(found, values, atol=1e-5)
+    second = "moving_variance" if norm == "precise" else "moving_deviation"
+    moments = {"moving_mean": products.mean(0), second: products.var(0)}
+    if norm == "batch-renorm":
+        moments[second] = np.sqrt(moments[second] + 1e-3)
+    for name, expected in moments.items():
+        if statistics == "per-step":
+            np.testing.assert_allclose(value(layer, f"{name}_per_step"), expected, atol=1e-5)
+        else:
+            np.testing.assert_allclose(value(layer, name), expected.mean(0), atol=1e-5)
 
 
 def test_pooled_moments_leave_differences_between_steps() -> None:

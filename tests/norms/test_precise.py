@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
+from keras import layers
 
 from normlab.errors import InputError
 from normlab.norms import NORMS
@@ -92,8 +93,8 @@ def test_a_layer_called_twice_in_a_pass_gets_the_mean_over_its_calls(is_nested: 
 
 def test_nothing_else_changes() -> None:
     model = _model("precise", num_norms=2)
-    model.add(NORMS["ghost"](name="ghost"))
     model.add(keras.layers.Dropout(0.5))
+    model.add(NORMS["batch-renorm"](name="norm_count"))
     kept = {v.path: np.asarray(v) for v in model.variables if "norm_" not in v.path or "moving" not in v.path}
     recompute(model, [_data(32)])
     for variable in model.variables:
@@ -111,12 +112,141 @@ def test_a_batch_norm_that_is_frozen_keeps_its_statistics() -> None:
     assert np.array_equal(frozen.moving_variance, kept[1])
     assert not np.allclose(model.layers[3].moving_mean, 0, atol=1e-3)
     model.layers[3].trainable = False
-    with pytest.raises(InputError, match="must have a batch norm"):
+    with pytest.raises(InputError, match="must have a norm that keeps running statistics"):
         recompute(model, [_data(32)])
+
+
+# By norm: its statistics from the mean, the variance and the mean square of all samples.
+KEPT = {
+    "batch-renorm": {
+        "moving_mean": lambda mean, _variance: mean,
+        "moving_deviation": lambda _mean, variance: np.sqrt(variance + 1e-3),
+    },
+    "center-only": {"moving_mean": lambda mean, _variance: mean},
+    "frozen": {"moving_mean": lambda mean, _variance: mean, "moving_variance": lambda _mean, variance: variance},
+    "power": {"moving_square": lambda mean, variance: variance + mean**2},
+    "scale-only": {"moving_variance": lambda _mean, variance: variance},
+}
+
+
+@pytest.mark.parametrize("norm", KEPT)
+def test_every_kin_of_batch_norm_gets_what_it_keeps(norm: str) -> None:
+    """After some steps, when a correction by moving statistics would show; in batches where that leaves no variance."""
+    model, x = _model(norm), _data(100)
+    for _ in range(3):
+        model(x, training=True)
+    recompute(model, [x] if norm == "scale-only" else np.split(x, [40, 70]))
+    before = np.asarray(model.layers[0](x), np.float64)
+    for name, expected in KEPT[norm].items():
+        value = expected(before.mean(0), before.var(0))
+        np.testing.assert_allclose(getattr(model.layers[1], name), value, rtol=1e-4, atol=1e-5)
+
+
+def test_renorm_and_power_norm_pass_by_the_batchs_own_moments_late_in_training_too() -> None:
+    """A second norm sees the first one's output: it must not depend on the first one's moving statistics."""
+    for norm in ("batch-renorm", "power"):
+        model, x = _model(norm, num_norms=2), _data(100)
+        recompute(model, [x])
+        expected = [np.asarray(v) for v in model.layers[3].non_trainable_variables[:-1]]
+        first = model.layers[1]
+        for variable in first.non_trainable_variables:
+            variable.assign(1000 * np.ones(variable.shape))  # the count of steps too
+        recompute(model, [x])
+        for variable, value in zip(model.layers[3].non_trainable_variables, expected, strict=False):
+            np.testing.assert_allclose(variable, value, rtol=1e-5)
+
+
+def test_a_ghost_batch_counts_by_its_moments() -> None:
+    model, x = _model("ghost"), _data(32)
+    recompute(model, [x])
+    ghosts = np.asarray(model.layers[0](x), np.float64).reshape(4, 8, 7)
+    np.testing.assert_allclose(model.layers[1].moving_mean, ghosts.mean((0, 1)), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(model.layers[1].moving_variance, ghosts.var(1).mean(0), rtol=1e-4)
+
+
+def test_statistics_that_are_frozen_by_their_step_stay() -> None:
+    model, x = _model("frozen"), _data(32)
+    norm = model.layers[1]
+    norm.step.assign(norm.freeze_step)
+    norm.moving_mean.assign(np.full(7, 2.0))
+    recompute(model, [x])
+    np.testing.assert_allclose(norm.moving_mean, 2.0, rtol=1e-5)
+    np.testing.assert_allclose(norm.moving_variance, 1.0, rtol=1e-5)
+
+
+class Settled(layers.Layer):
+    """A layer of the user's own that always evaluates its norm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = layers.BatchNormalization()
+
+    def build(self, shape) -> None:
+        self.norm.build(shape)
+
+    def call(self, x):
+        return self.norm(x, training=False)
+
+
+def test_a_norm_that_is_called_in_evaluation_mode_keeps_its_statistics() -> None:
+    settled, moving = Settled(), layers.BatchNormalization()
+    recompute(keras.Sequential([keras.Input((5,)), settled, moving]), [_data(32)])
+    assert np.array_equal(settled.norm.moving_mean, np.zeros(5))
+    assert np.array_equal(settled.norm.moving_variance, np.ones(5))
+    np.testing.assert_allclose(moving.moving_mean, _data(32).mean(0) / np.sqrt(1.001), rtol=1e-4)
+
+
+class Noisy(layers.Layer):
+    """A layer of the user's own made of others, with noise of its own; it hands `training` on by Keras's context."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.drop = layers.Dropout(0.5)
+
+    def build(self, shape) -> None:
+        self.drop.build(shape)
+
+    def call(self, x, training=None):
+        return self.drop(x) + 7.0 if training else self.drop(x)
+
+
+STOCHASTIC = {
+    "dropout": lambda: layers.Dropout(0.5),
+    "gaussian noise": lambda: layers.GaussianNoise(1.0),
+    "spatial dropout": lambda: keras.Sequential(
+        [layers.Reshape((1, 5)), layers.SpatialDropout1D(0.5), layers.Flatten()]
+    ),
+    "nested": lambda: keras.Sequential([layers.Dense(5), keras.Sequential([layers.AlphaDropout(0.5)])]),
+    "a layer of layers": Noisy,
+    "recurrent": lambda: keras.Sequential([layers.Reshape((5, 1)), layers.LSTM(5, dropout=0.5)]),
+    "attention": lambda: _attention(),
+    "noisy batch norm": lambda: NORMS["noisy"](),
+}
+
+
+def _attention() -> keras.Model:
+    inputs = keras.Input((5,))
+    rows = layers.Reshape((5, 1))(inputs)
+    return keras.Model(inputs, layers.Flatten()(layers.MultiHeadAttention(1, 2, dropout=0.5)(rows, rows)))
+
+
+@pytest.mark.parametrize("name", STOCHASTIC)
+def test_nothing_is_dropped_and_no_noise_is_added(name: str) -> None:
+    """The norm behind the layer gets the moments of what that layer gives in evaluation mode."""
+    keras.utils.set_random_seed(0)
+    stochastic, norm, x = STOCHASTIC[name](), layers.BatchNormalization(), _data(64)
+    model = keras.Sequential([keras.Input((5,)), stochastic, norm])
+    calls = [layer.call for layer in model._flatten_layers()]
+    recompute(model, [x])
+    before = np.asarray(stochastic(x, training=False), np.float64)
+    np.testing.assert_allclose(norm.moving_mean, before.mean(0), rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(norm.moving_variance, before.var(0), rtol=1e-3, atol=1e-5)
+    assert calls == [layer.call for layer in model._flatten_layers()]  # as if nothing had been
+    assert not np.allclose(stochastic(x, training=True), before, rtol=1e-3)
 
 
 def test_refusals() -> None:
     with pytest.raises(InputError, match="at least one batch"):
         recompute(_model("precise"), [])
-    with pytest.raises(InputError, match="must have a batch norm"):
+    with pytest.raises(InputError, match="must have a norm that keeps running statistics"):
         recompute(_model("layer"), [_data(32)])

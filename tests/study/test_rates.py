@@ -16,9 +16,16 @@ Scores = dict[float, list[tuple[float, float, bool]]]  # per rate: (val_accuracy
 def _runs(scores: Scores, arm: str = "none") -> pl.DataFrame:
     return pl.DataFrame(
         [
-            {"arm": arm, "rate": rate, "val_accuracy": accuracy, "val_loss": loss, "diverged": diverged}
+            {
+                "arm": arm,
+                "rate": rate,
+                "seed": seed,
+                "val_accuracy": accuracy,
+                "val_loss": loss,
+                "diverged": diverged,
+            }
             for rate, runs in scores.items()
-            for accuracy, loss, diverged in runs
+            for seed, (accuracy, loss, diverged) in enumerate(runs)
         ]
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import jax
 import keras
 import numpy as np
 import pytest
@@ -12,8 +13,10 @@ from normlab.models import mlp
 from normlab.norms import NORMS
 from normlab.norms.precise import recompute
 from normlab.train.blueprint import Blueprint, blueprint
-from normlab.train.order import epoch_order
+from normlab.train.loop import RunState, Trainer
+from normlab.train.order import epoch_order, statistics_order
 from normlab.train.population import Layout, Population
+from normlab.train.recompute import recomputed_state
 from tests.train.setting import BATCH_SIZE, leaves, population, small_digits
 
 DIGITS = small_digits(16 * 4 + 5)
@@ -77,7 +80,7 @@ def test_an_evaluation_uses_the_statistics_of_the_training_part(
     name: str, trained: str, request: pytest.FixtureRequest
 ) -> None:
     pop, state, record = request.getfixturevalue(trained)
-    losses, accuracies = pop.test(state, 2, ORDERS[-1])
+    losses, accuracies = pop.test(state, 2)
     model = BUILDERS[name]()
     for run in range(2):
         for variables, values in (
@@ -86,7 +89,7 @@ def test_an_evaluation_uses_the_statistics_of_the_training_part(
         ):
             for variable, value in zip(variables, values, strict=True):
                 variable.assign(np.asarray(value)[run])
-        x = DIGITS.train.x[ORDERS[-1][run]] / np.float32(16)
+        x = DIGITS.train.x[statistics_order(len(DIGITS.train))] / np.float32(16)
         recompute(model, np.split(x, range(BATCH_SIZE, len(x), BATCH_SIZE)))
         for part, loss, accuracy in (
             (DIGITS.validation, record.val_loss, record.val_accuracy),
@@ -107,3 +110,26 @@ def test_training_does_not_notice(mapped) -> None:
     np.testing.assert_allclose(precise_record.loss, running_record.loss, rtol=1e-5)
     # After ten steps the moving values of momentum 0.99 are far from those of the training part.
     assert np.abs(precise_record.val_loss - running_record.val_loss).min() > 0.01
+
+
+def test_a_second_evaluation_of_running_statistics_is_that_of_precise_ones(mapped) -> None:
+    """A population that evaluates with running statistics can be asked for the others; its state stays as it is."""
+    pop, state, _ = mapped
+    running = _population(pop.plan, "map", recomputes=False)
+    kept = leaves(state, 1)
+    for second, first in zip(running.test(running.recomputed(state), 2), pop.test(state, 2), strict=True):
+        np.testing.assert_allclose(second, first, rtol=1e-6)
+    assert all(np.array_equal(a, b) for a, b in zip(kept, leaves(state, 1), strict=True))
+    assert np.abs(np.subtract(running.test(state, 2), pop.test(state, 2))).max() > 0.01
+
+
+def test_a_last_batch_of_one_sample_is_left_out() -> None:
+    """It has no variance: where all others agree, one sample alone would show."""
+    model = keras.Sequential([keras.Input((2,)), keras.layers.BatchNormalization()])
+    x = np.full((5, 2), 3.0, np.float32)
+    order = statistics_order(5)
+    x[order[-1]] = 1000.0
+    trainer = Trainer(model, None, None, batch_size=2, divisor=1.0)  # type: ignore[arg-type]
+    values = [[v.value for v in part] for part in (model.trainable_variables, model.non_trainable_variables)]
+    state = recomputed_state(trainer, RunState(*values, [], 0, 0), jax.numpy.asarray(x))
+    np.testing.assert_allclose(state.non_trainable[0], 3.0)

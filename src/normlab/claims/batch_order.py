@@ -14,7 +14,7 @@ from normlab.claims.finding import Finding, decision_of, numbers
 from normlab.claims.lag import lag_effects, lag_numbers, lag_words, over_choices
 from normlab.claims.orders import orders_of
 from normlab.claims.search import search
-from normlab.claims.settled import running_error, settled_error
+from normlab.claims.settled import running_error, settled_error, with_settled_validation
 from normlab.stats.verdict import judge as judge_effects
 
 if TYPE_CHECKING:
@@ -167,14 +167,16 @@ def draw(evidence: pl.DataFrame) -> Drawing:
     )
 
 
-def _possible_rates(bench: Bench, program: Population, order: Order) -> list[float]:
+def _possible_rates(bench: Bench, program: Population, order: Order) -> tuple[float, ...]:
     """Return the rates that could be chosen for one order, the best one first, with the budget of the others."""
     from normlab.train.optimizers import OPTIMIZERS
 
     def grid(rates: Sequence[float]) -> Trained:
         seeds = [seed for _ in rates for seed in bench.tuning_seeds]
         at = np.repeat(rates, len(bench.tuning_seeds)).tolist()
-        return bench.train(program, seeds, at, num_epochs(bench), order=order, test=False)
+        return with_settled_validation(
+            program, bench.train(program, seeds, at, num_epochs(bench), order=order, test=False)
+        )
 
     return search(grid, OPTIMIZERS["sgd"].grid, bench.dataset.task)
 

@@ -14,7 +14,7 @@ from normlab.claims.evaluations import with_batch_statistics
 from normlab.claims.finding import Finding, decision_of, numbers
 from normlab.claims.lag import lag_effects, lag_numbers, lag_words, over_choices
 from normlab.claims.search import search
-from normlab.claims.settled import running_error, settled_error
+from normlab.claims.settled import running_error, settled_error, with_settled_validation
 from normlab.stats.verdict import Judged
 from normlab.stats.verdict import judge as judge_effects
 
@@ -165,7 +165,9 @@ def _tuned(bench: Bench, program: Population, samples: int, epochs: int) -> list
     def grid(rates: Sequence[float]) -> Trained:
         seeds = [seed for _ in rates for seed in tuning_seeds]
         at = np.repeat(rates, len(tuning_seeds)).tolist()
-        return bench.train(program, seeds, at, epochs, order=whole_batches, test=False)
+        return with_settled_validation(
+            program, bench.train(program, seeds, at, epochs, order=whole_batches, test=False)
+        )
 
     return [
         (rate, bench.train(program, bench.seeds, [rate] * len(bench.seeds), epochs, order=whole_batches))

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from normlab.claims.network import network_of
-from normlab.claims.rates import best_of
-from normlab.claims.trained import Trained, joined
+from normlab.claims.rates import choice_of
+from normlab.claims.settled import with_settled_validation
+from normlab.claims.trained import Trained, joined, side_by_side
 from normlab.errors import InputError
 from normlab.norms import NORMS, Norm, check_model
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     import keras
 
     from normlab.data import Dataset
+    from normlab.study.rates import Choice
     from normlab.train.blueprint import Blueprint
     from normlab.train.device_data import DeviceData
     from normlab.train.initial import InitialValues
@@ -76,7 +78,7 @@ class Bench:
         self.data: DeviceData = place(dataset.train, dataset.validation, dataset.test, run_mesh())
         self._programs: dict[str, Population] = {}
         self._layouts: dict[str, Layout] = {}
-        self._grids: dict[str, Trained] = {}
+        self._grids: dict[str, dict[float, Trained]] = {}
         self.watched: dict[str, Trained] = {}
 
     def build(self, norm: str | Norm, model: str | None = None, **options: Any) -> keras.Model:
@@ -206,40 +208,63 @@ class Bench:
         return joined(parts)
 
     def grid(self, norm: str | Norm, rates: Sequence[float], *, epochs: int | None = None, **named: Any) -> Trained:
-        """Train every rate with every tuning seed (rate by rate), once; default: the bench's epochs.
+        """Train every rate with every tuning seed, once, and return all runs rate by rate; nothing is tested.
 
-        Runs that are tuned for are to be as long; `named` as for `program`. Nothing is tested.
+        The last validation loss and accuracy are those with settled statistics: see `normlab.claims.settled`. Runs that are tuned for are to be as long: `epochs`, by default the bench's; `named` as for `program`.
         """
         found, epochs = as_norm(norm), epochs or self.epochs
-        key = json.dumps([found.name, dict(found.options), list(rates), epochs, named], sort_keys=True, default=str)
-        if key not in self._grids:
-            cells = [(seed, rate) for rate in rates for seed in self.tuning_seeds]
-            program = self.program(found, **named)
+        key = json.dumps([found.name, dict(found.options), epochs, named], sort_keys=True, default=str)
+        known, num_seeds = self._grids.setdefault(key, {}), len(self.tuning_seeds)
+        missing = [rate for rate in rates if rate not in known]
+        if missing:
+            cells = [(seed, rate) for rate in missing for seed in self.tuning_seeds]
             seeds, own = [seed for seed, _ in cells], [rate for _, rate in cells]
-            self._grids[key] = self.train(program, seeds, own, epochs, test=False)
-        return self._grids[key]
+            program = self.program(found, **named)
+            trained = with_settled_validation(program, self.train(program, seeds, own, epochs, test=False))
+            for place, rate in enumerate(missing):
+                known[rate] = trained.of_runs(slice(place * num_seeds, (place + 1) * num_seeds))
+        return side_by_side([known[rate] for rate in rates])
 
     def best_rate(
         self, norm: str | Norm, rates: Sequence[float] | None = None, *, epochs: int | None = None, **named: Any
     ) -> float:
         """Return the rate that does best on validation data, by the rule of `study.rates`, over the tuning seeds.
 
-        Arguments as for `grid`; default: the optimizer's grid.
+        A grid whose best rate lies at its edge is extended, as in a study. Arguments as for `grid`; default: the
+        optimizer's grid.
         """
-        from normlab.train.optimizers import OPTIMIZERS
-
-        rates = rates or OPTIMIZERS[named.get("optimizer", "sgd")].grid
-        return best_of(rates, self.grid(norm, rates, epochs=epochs, **named), self.dataset.task)
+        return self._choice(norm, rates, epochs, named)[0].rate
 
     def possible_rates(
         self, norm: str | Norm, rates: Sequence[float] | None = None, *, epochs: int | None = None, **named: Any
-    ) -> list[float]:
-        """Return the rates that could have been chosen, the best one first: stands in for branch tuning's."""
-        from normlab.claims.rates import possible_of
+    ) -> tuple[float, ...]:
+        """Return all rates that may be the best, given the chance in the tuning runs; `best_rate` first.
+
+        A verdict must hold under each of them: see `normlab.stats.choices`. Arguments as for `best_rate`.
+        """
+        return self._choice(norm, rates, epochs, named)[0].rates
+
+    def tried_rates(
+        self, norm: str | Norm, rates: Sequence[float] | None = None, *, epochs: int | None = None, **named: Any
+    ) -> tuple[float, ...]:
+        """Return the grid, ascending, with the rates that it was extended by; arguments as for `best_rate`."""
+        return self._choice(norm, rates, epochs, named)[1]
+
+    def _choice(
+        self, norm: str | Norm, rates: Sequence[float] | None, epochs: int | None, named: Mapping[str, Any]
+    ) -> tuple[Choice, tuple[float, ...]]:
+        """Search a grid, and beyond it while the best rate lies at its edge; return the choice and the rates tried."""
+        from normlab.study.rates import rates_beyond
         from normlab.train.optimizers import OPTIMIZERS
 
-        rates = rates or OPTIMIZERS[named.get("optimizer", "sgd")].grid
-        return possible_of(rates, self.grid(norm, rates, epochs=epochs, **named), self.dataset.task)
+        grid = sorted(rates or OPTIMIZERS[named.get("optimizer", "sgd")].grid)
+        tried = list(grid)
+        while True:
+            choice = choice_of(tried, self.grid(norm, tried, epochs=epochs, **named), self.dataset.task)
+            beyond = rates_beyond(grid, tried, [choice.rate])
+            if not beyond:
+                return choice, tuple(tried)
+            tried = sorted([*tried, *beyond])
 
 
 def _batch_size(num_samples: int) -> int:

@@ -24,3 +24,11 @@ def final_error(bench: Bench, loss: np.ndarray, accuracy: np.ndarray, diverged: 
         capped = np.minimum(np.nan_to_num(loss, nan=DIVERGED_LOSS), DIVERGED_LOSS)
         return np.where(diverged, DIVERGED_LOSS, capped).astype(float)
     return np.where(diverged, DIVERGED_SHARE, 1.0 - accuracy).astype(float)
+
+
+def uninformed_score(bench: Bench) -> float:
+    """Return 1 - the error of knowing nothing: of always naming the most frequent class, or predicting the mean."""
+    if bench.dataset.task == "regression":
+        return 0.0
+    counts = np.bincount(bench.dataset.train.y.astype(np.int64))
+    return float(counts.max() / counts.sum())

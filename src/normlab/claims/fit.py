@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 def watched(bench: Bench, norm: str | Norm, rate: float) -> Trained:
     """Train the bench's seeds at one rate, and watch them; kept, since claims ask for the same runs.
 
-    Observed, before the first epoch and after each: training loss, test loss and test accuracy, all in evaluation mode,
-    with running statistics and with recomputed ones (the same where the network keeps none), (2, 3, capacity). See
-    `curves`.
+    Observed, before the first epoch and after each: training loss, test and validation loss and accuracy, all in
+    evaluation mode, with running statistics and with recomputed ones (the same where the network keeps none),
+    (2, 5, capacity). See `curves`.
     """
     found = as_norm(norm)
     key = json.dumps([found.name, dict(found.options), rate, bench.seeds, bench.epochs], sort_keys=True, default=str)
@@ -34,7 +34,7 @@ def watched(bench: Bench, norm: str | Norm, rate: float) -> Trained:
 
 
 def curves(trained: Trained, *, recomputed: bool = False) -> np.ndarray:
-    """Return training loss, test loss and test accuracy of watched runs, (epochs + 1, 3, runs)."""
+    """Return training loss, test and validation loss and accuracy of watched runs, (epochs + 1, 5, runs)."""
     # What pads the last group is cut off.
     seen = np.concatenate([np.array(group) for group in trained.observed], axis=3)
     return seen[:, int(recomputed), :, : len(trained.diverged)]
@@ -43,7 +43,8 @@ def curves(trained: Trained, *, recomputed: bool = False) -> np.ndarray:
 def _fit(program: Population, state: RunState, _: int) -> np.ndarray:
     def seen(now: RunState) -> np.ndarray:
         loss, _accuracy = program.evaluate(now, program.capacity, "train")
-        return np.stack([loss, *program.evaluate(now, program.capacity, "test")])
+        test, validation = (program.evaluate(now, program.capacity, part) for part in ("test", "validation"))
+        return np.stack([loss, *test, *validation])
 
     running = seen(state)
     return np.stack(

@@ -1,9 +1,12 @@
-"""What an arm loses against its own best setting, where the best is chosen on other data than the loss is judged on.
+"""What an arm loses against its own best setting: the best chosen on other data than the loss is judged on.
 
 The best of several noisy scores lies above the best mean: an arm whose runs scatter more would seem to lose more. So
-the best is chosen by the validation scores of the *other* seeds, and scored on the test data of the seed itself: a run's
-luck cannot make its own setting the best. Where chance decides between settings of nearly one mean, the comparison is
+the best is chosen by the validation scores of the *other* seeds, and scored on the test data of the seed itself: luck
+cannot make a run's own setting the best. Where chance decides between settings of nearly one mean, the comparison is
 made for every one that could have been chosen.
+
+Nor must the level count as sensitivity: of two arms, the one that scores lower may have less to lose. So losses are
+compared in points, and as a share of what the arm's best lies above knowing nothing; both must agree.
 """
 
 from __future__ import annotations
@@ -14,13 +17,21 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from normlab import seeding
-from normlab.stats.choices import under_every_choice
+from normlab.stats.choices import possible_options, under_every_choice
 from normlab.stats.effect import Effect, paired_effects
 
-NUM_RESAMPLES = 2000
-# A setting that fewer resamples of the seeds choose is no candidate: the share that a test at 5 % neglects, too.
-LEAST_SHARE = 0.05
+
+@dataclass(frozen=True)
+class Lost:
+    """What an arm loses against its own best.
+
+    Attributes:
+        losses: Own best score minus the score that settings give on average, by seed, (seeds,).
+        best: The mean own best score.
+    """
+
+    losses: NDArray[np.float64]
+    best: float
 
 
 @dataclass(frozen=True)
@@ -43,61 +54,46 @@ class Scored:
         """The mean test score over the settings, (seeds,)."""
         return self.test @ self.weights
 
-    def losses(self, best: int | NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return test score at the best setting - mean over the settings, (seeds,); `best` for all seeds or for each."""
+    def left_out_bests(self) -> NDArray[np.int64]:
+        """Return for each seed the setting with the highest mean validation score over the other seeds, (seeds,).
+
+        Ties go to the first. With one seed there is no other: its own scores choose.
+        """
+        total = self.validation.sum(axis=0)
+        others = total - self.validation if len(self.validation) > 1 else self.validation
+        # Sums in another order must not decide a tie.
+        return np.argmax(others >= others.max(axis=1, keepdims=True) - 1e-9, axis=1)
+
+    def lost(self, best: int | NDArray[np.int64] | None = None) -> Lost:
+        """Return what is lost against the setting `best`, for all seeds or for each; default: `left_out_bests`."""
+        chosen = self.left_out_bests() if best is None else best
         rows = np.arange(len(self.test))
-        at_best: NDArray[np.float64] = self.test[rows, np.broadcast_to(best, len(rows))]
-        return at_best - self.level
+        at_best = self.test[rows, np.broadcast_to(chosen, len(rows))]
+        return Lost(at_best - self.level, float(at_best.mean()))
+
+    def possible(self) -> list[Lost]:
+        """Return what is lost against each seed's left-out best, and against every setting that may be the best."""
+        return [self.lost(), *(self.lost(best) for best in possible_options([-self.validation.T]))]
 
 
-def left_out_bests(validation: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return for each seed the setting with the highest mean score over the other seeds, (seeds,); ties: the first.
-
-    With one seed there is no other: its own scores choose.
-    """
-    total = validation.sum(axis=0)
-    others = total - validation if len(validation) > 1 else validation
-    return _first_of_the_best(others)
-
-
-def possible_bests(validation: NDArray[np.float64], least: float = LEAST_SHARE) -> list[int]:
-    """Return the settings with the highest mean score in at least that share of resamples of the seeds, ascending."""
-    count = len(validation)
-    drawn = seeding.generator(0, "claims", "own best").integers(count, size=(NUM_RESAMPLES, count))
-    times = np.stack([(drawn == seed).sum(axis=1) for seed in range(count)], axis=1)
-    chosen = np.bincount(_first_of_the_best(times @ validation), minlength=validation.shape[1])
-    return [int(index) for index in np.flatnonzero(chosen >= least * NUM_RESAMPLES)]
-
-
-def loss_effect(arm: Sequence[Scored], baseline: Sequence[Scored], margin: float) -> Effect:
-    """Return what the arm loses minus what its baseline does, pair by pair; below 0, the arm is less sensitive.
+def loss_effect(pairs: Sequence[tuple[Lost, Lost]], *, nothing: float, margin: float) -> Effect:
+    """Return what an arm loses minus what its baseline does, seed by seed; below 0, the arm is less sensitive.
 
     Args:
-        arm: At every learning rate that could have been chosen, the one that was chosen first.
-        baseline: Likewise, of the same seeds.
-        margin: Of the difference of losses.
+        pairs: Arm and baseline under every choice (of rates, of best settings), the choice that was made first.
+        nothing: The score of knowing nothing.
+        margin: Of the difference of losses, in points.
 
     Returns:
-        The difference with the best setting of each seed chosen on the others; it counts as a difference, or as none,
-        only if it does at every rate and with every setting that could have been the best.
+        The difference in points under the first choice. It counts as a difference, or as none, only if it does under
+        every choice, in points and as a share: losses divided by the arm's best - `nothing`, times the mean of that
+        over both arms. The margin is the same.
     """
-    rows = [
-        (first, second)
-        for one in arm
-        for other in baseline
-        for first in _possible_losses(one)
-        for second in _possible_losses(other)
-    ]
-    values, baselines = (np.array(side) for side in zip(*rows, strict=True))
-    return under_every_choice(paired_effects(values, baselines, margin=margin, higher_is_better=False))
-
-
-def _possible_losses(scored: Scored) -> list[NDArray[np.float64]]:
-    left_out = scored.losses(left_out_bests(scored.validation))
-    return [left_out, *(scored.losses(best) for best in possible_bests(scored.validation))]
-
-
-def _first_of_the_best(scores: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return the first setting of the highest score of each row; sums in another order must not decide a tie."""
-    near = scores >= scores.max(axis=-1, keepdims=True) - 1e-9
-    return np.argmax(near, axis=-1)
+    effects = []
+    for arm, baseline in pairs:
+        # An arm that never learns has nothing to lose, and shows nothing: its share is of at least the margin.
+        gaps = [max(one.best - nothing, margin) for one in (arm, baseline)]
+        shares = [one.losses * np.mean(gaps) / gap for one, gap in zip((arm, baseline), gaps, strict=True)]
+        values, baselines = [arm.losses, shares[0]], [baseline.losses, shares[1]]
+        effects += paired_effects(values, baselines, margin=margin, higher_is_better=False)
+    return under_every_choice(effects)

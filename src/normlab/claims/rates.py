@@ -1,4 +1,4 @@
-"""The best of a grid of learning rates, by the rule of studies."""
+"""Learning rates of a claim's arms: the best of a grid and all that may be it, by the rule of studies."""
 
 from __future__ import annotations
 
@@ -9,51 +9,35 @@ import numpy as np
 
 if TYPE_CHECKING:
     from normlab.claims.trained import Trained
+    from normlab.study.rates import Choice
 
 
 def best_of(rates: Sequence[float], trained: Trained, task: str) -> float:
-    """Return the best rate on validation data, by the rule of `study.rates`.
+    """Return the best rate on validation data; arguments as for `choice_of`."""
+    return choice_of(rates, trained, task).rate
+
+
+def choice_of(rates: Sequence[float], trained: Trained, task: str) -> Choice:
+    """Return the best rate on validation data, and all that may be the best, by the rule of `study.rates`.
 
     Args:
         rates: The grid.
-        trained: Runs at every rate with equally many seeds, rate by rate.
+        trained: Runs at every rate with the same seeds, rate by rate.
         task: "classification" or "regression".
     """
     import polars as pl
 
     from normlab.study.rates import choose_rates
 
+    num_seeds = len(trained.diverged) // len(rates)
     frame = pl.DataFrame(
         {
             "arm": "arm",
-            "rate": np.repeat(rates, len(trained.diverged) // len(rates)),
+            "rate": np.repeat(rates, num_seeds),
+            "seed": np.tile(np.arange(num_seeds), len(rates)),
             "val_loss": trained.val_loss[-1].astype(float),
             "val_accuracy": trained.val_accuracy[-1].astype(float),
             "diverged": trained.diverged,
         }
     )
-    return choose_rates(frame, task)["arm"].rate
-
-
-def possible_of(rates: Sequence[float], trained: Trained, task: str, least: float = 0.05) -> list[float]:
-    """Return the rates chosen in at least a share `least` of the resamples of the tuning seeds, the best one first."""
-    import itertools
-    from collections import Counter
-    from dataclasses import replace
-
-    num_seeds = len(trained.diverged) // len(rates)
-    counts: Counter[float] = Counter()
-    multisets = list(itertools.combinations_with_replacement(range(num_seeds), num_seeds))
-    for drawn in multisets:
-        runs = np.concatenate([index * num_seeds + np.array(drawn) for index in range(len(rates))])
-        part = replace(
-            trained,
-            val_loss=trained.val_loss[:, runs],
-            val_accuracy=trained.val_accuracy[:, runs],
-            diverged=trained.diverged[runs],
-        )
-        ways = len(set(itertools.permutations(drawn)))
-        counts[best_of(rates, part, task)] += ways
-    best, total = best_of(rates, trained, task), sum(counts.values())
-    others = [rate for rate, count in counts.items() if count >= least * total and rate != best]
-    return [best, *sorted(others)]
+    return choose_rates(frame, task)["arm"]

@@ -1,49 +1,35 @@
-"""The learning rates of a protocol of a claim's own: those that could have been chosen, on a grid without an edge."""
+"""The learning rates of a protocol of a claim's own: all that may be the best, on a grid that is extended at its edges."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from normlab.claims.rates import best_of, possible_of
+from normlab.claims.rates import choice_of
+from normlab.claims.trained import side_by_side
+from normlab.study.rates import rates_beyond
 
 if TYPE_CHECKING:
     from normlab.claims.trained import Trained
 
-# Rates tried beyond an edge at most, on either side.
-MOST_BEYOND = 3
 
+def search(train: Callable[[Sequence[float]], Trained], grid: Sequence[float], task: str) -> tuple[float, ...]:
+    """Return all rates that may be the best, the best one first, by the rule of `study.rates`.
 
-def search(train: Callable[[Sequence[float]], Trained], rates: Sequence[float], task: str) -> list[float]:
-    """Return the rates that could have been chosen, the best one first; where that is an edge, the grid goes on.
+    `Bench.possible_rates` does so for runs as they are; this is for runs in another order, or from other weights.
 
     Args:
         train: Rates -> runs of every tuning seed at each of them, rate by rate.
-        rates: The grid, ascending, of at least two rates.
+        grid: Rates, ascending; where the best lies at an edge, those beyond it are tried too.
         task: "classification" or "regression".
     """
-    grid, trained = list(rates), train(rates)
-    for _ in range(MOST_BEYOND):
-        best = best_of(grid, trained, task)
-        if len(grid) < 2 or best not in (grid[0], grid[-1]):
-            break
-        if best == grid[-1]:
-            further = float(f"{grid[-1] ** 2 / grid[-2]:.2g}")
-            grid, trained = [*grid, further], _side_by_side(trained, train([further]))
-        else:
-            further = float(f"{grid[0] ** 2 / grid[1]:.2g}")
-            grid, trained = [further, *grid], _side_by_side(train([further]), trained)
-    return possible_of(grid, trained, task)
-
-
-def _side_by_side(one: Trained, other: Trained) -> Trained:
-    """Return what a choice reads, of the runs of both."""
-    return replace(
-        one,
-        val_loss=np.concatenate([one.val_loss, other.val_loss], axis=1),
-        val_accuracy=np.concatenate([one.val_accuracy, other.val_accuracy], axis=1),
-        diverged=np.concatenate([one.diverged, other.diverged]),
-    )
+    tried: dict[float, Trained] = {}
+    missing = list(grid)
+    while missing:
+        trained = train(missing)
+        count = len(trained.diverged) // len(missing)
+        tried.update({rate: trained.of_runs(slice(n * count, (n + 1) * count)) for n, rate in enumerate(missing)})
+        rates = sorted(tried)
+        choice = choice_of(rates, side_by_side([tried[rate] for rate in rates]), task)
+        missing = rates_beyond(grid, tried, [choice.rate])
+    return choice.rates

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from normlab.claims.search import search
-from normlab.claims.settled import running_error, settled_error
+from normlab.claims.settled import running_error, settled_error, with_settled_validation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -97,7 +97,9 @@ def train_tuned(
     def grid(rates: Sequence[float]) -> Trained:
         seeds = [seed for _ in rates for seed in tuning_seeds]
         at = np.repeat(rates, len(tuning_seeds)).tolist()
-        return bench.train(program, seeds, at, epochs, order=whole_batches, start=start, test=False)
+        return with_settled_validation(
+            program, bench.train(program, seeds, at, epochs, order=whole_batches, start=start, test=False)
+        )
 
     found = []
     for rate in search(grid, RATES, bench.dataset.task):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,9 @@ import numpy as np
 
 if TYPE_CHECKING:
     from normlab.train.loop import RunState
+
+CURVES = ("loss", "accuracy", "val_loss", "val_accuracy")
+ENDS = ("diverged", "test_loss", "test_accuracy")
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,18 @@ class Trained:
     seconds: np.ndarray
     observed: list[list[Any]] = field(default_factory=list)
     states: list[RunState] = field(default_factory=list)
+
+    def of_runs(self, runs: slice) -> Trained:
+        """Return some of the runs, without what was observed and without states."""
+        curves = {name: getattr(self, name)[:, runs] for name in CURVES}
+        return Trained(**curves, **{name: getattr(self, name)[runs] for name in ENDS}, seconds=self.seconds)
+
+
+def side_by_side(parts: Sequence[Trained]) -> Trained:
+    """Return the runs of all parts in their order, without what was observed and without states."""
+    curves = {name: np.concatenate([getattr(part, name) for part in parts], axis=1) for name in CURVES}
+    ends = {name: np.concatenate([getattr(part, name) for part in parts]) for name in ENDS}
+    return Trained(**curves, **ends, seconds=np.mean([part.seconds for part in parts], axis=0))
 
 
 def joined(parts: list[tuple[list[Any], tuple[np.ndarray, np.ndarray], list[Any], Any]]) -> Trained:

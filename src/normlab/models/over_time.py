@@ -79,6 +79,11 @@ class OverTime(keras.layers.Layer):  # type: ignore[misc]
             for index, variable in enumerate(self._kept if self.statistics == "per-step" else [])
         ]
 
+    def stored_statistics(self) -> dict[int, keras.Variable]:
+        """Return, by `id` of each statistic of the norm, the variable that training moves in its place."""
+        moved = self._per_step if self.statistics == "per-step" else self._kept
+        return {id(variable): place for variable, place in zip(self._kept, moved, strict=True)}
+
     def statistics_of_steps(self) -> list[Any]:
         """Return the statistics with which every step begins, each of shape (num_steps, ...)."""
         if self.statistics == "per-step":

@@ -69,7 +69,7 @@ class NoisyBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Return batch norm's output, in training with noise."""
-        outputs = super().call(inputs, training=training, mask=mask)
+        outputs = self.normalized(inputs, training=training, mask=mask)
         if not (training and self.trainable):
             return outputs
         y = at_least_float32(outputs)
@@ -82,6 +82,10 @@ class NoisyBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[
         spread = keras.random.normal(ops.shape(y), dtype=y.dtype, seed=self.seed_generator)
         factor = ops.reshape(scale, broadcast) + self.noise["scale_jitter"] * spread
         return ops.cast(factor * y + ops.reshape(mean, broadcast) + jitter, self.compute_dtype)
+
+    def normalized(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        """Return batch norm's output, in training without noise: what recomputed statistics are taken from."""
+        return super().call(inputs, training=training, mask=mask)
 
     def _uniform(self, shape: Any, lowest: float, highest: float, x: Any) -> Any:
         draw = keras.random.uniform(shape, dtype=x.dtype, seed=self.seed_generator)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import keras
 from keras import ops
 
 from normlab.errors import InputError
+from normlab.norms.running import RunningStatistics, measuring, running_statistics
 
 
 @keras.saving.register_keras_serializable(package="normlab")
@@ -26,101 +26,124 @@ class PreciseBatchNormalization(keras.layers.BatchNormalization):  # type: ignor
 
 
 class Sums(NamedTuple):
-    """Sums over the samples seen: their number, and per batch norm n_k mean_k and n_k (variance_k + mean_k^2)."""
+    """Sums over the samples that moved each layer: their number, and by name of the statistic what `_added` says."""
 
-    count: Any
-    moments: list[tuple[Any, Any]]
+    counts: list[Any]
+    moments: list[dict[str, Any]]
 
 
 class PreciseStatistics:
-    """The statistics of a model's batch norms over batches: `start`, `add` each batch, `replaced`.
+    """The statistics of a model's norms over batches: `start`, `add` each batch, `replaced`.
 
-    Each batch passes through the model in training mode, so that every layer normalizes by that batch's moments, with
-    the weights standing still. With batch k of n_k samples, its moments mean_k and variance_k, and shares
-    w_k = n_k / sum(n):
+    This is the one definition of precise, or recomputed, statistics. Each batch passes through the model with the
+    weights standing still, so that every layer with running statistics normalizes by that batch's moments, and nothing
+    else is as in training: no unit is dropped and no noise is added (`normlab.norms.running.measuring`). With batch k
+    of n_k samples, its moments mean_k and variance_k, and shares w_k = n_k / sum(n):
 
         mean = sum_k w_k mean_k
         variance = sum_k w_k (variance_k + mean_k^2) - mean^2
 
     For a layer whose input the statistics of others do not change, these are the moments of all samples together. A
-    layer that one pass calls several times gets mean_k and variance_k averaged over its calls, as its moving ones do.
-    Batch norms are `keras.layers.BatchNormalization` and its subclasses at any depth, without those set to
-    `trainable = False`, which train with their moving statistics; other variables keep their values.
+    layer that keeps a mean square, or a variance without a mean, gets sum_k w_k times the batch's; one that keeps a
+    deviation gets that of the variance above. mean_k and variance_k are what the layer itself moves its statistics
+    towards: averaged over ghost batches by ghost norm, over its calls by a layer that one pass calls several times.
+    Batch renormalization and power norm pass as in their warm-up, by the batch's own moments.
+
+    The layers are those of `normlab.norms.running.running_statistics`: batch norm and its kin at any depth. Not those
+    set to `trainable = False`, called with `training=False`, or frozen (`FrozenBatchNormalization` from its step on),
+    which train with the statistics that they have; those, and all other variables, keep their values.
 
     No method has side effects, so a Python loop and a traced one can both be made of them.
 
     Raises:
-        InputError: If the model has no batch norm.
+        InputError: If no layer of the model keeps running statistics.
     """
 
     def __init__(self, model: keras.Model) -> None:
         self.model = model
-        positions = {id(variable): index for index, variable in enumerate(model.non_trainable_variables)}
-        norms = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
-        # The share of a moving value that stays in one pass.
-        num_calls = _num_calls(model)
-        self._places = [
-            (
-                layer.momentum ** max(num_calls[id(layer)], 1),
-                positions[id(layer.moving_mean)],
-                positions[id(layer.moving_variance)],
-            )
-            for layer in norms
-            if layer.trainable
-        ]
-        if not self._places:
-            raise InputError("the model must have a batch norm", model.name, "recompute only models with batch norm")
+        self.norms = running_statistics(model)
+        self._positions = {id(variable): index for index, variable in enumerate(model.non_trainable_variables)}
+        if not self.norms:
+            rule = "the model must have a norm that keeps running statistics"
+            raise InputError(rule, model.name, "recompute only models with batch norm or its kin")
 
     def start(self, non_trainable: Sequence[Any]) -> Sums:
         """Return the sums over no sample."""
-        zeros = [tuple(ops.zeros_like(non_trainable[index]) for index in pair) for _, *pair in self._places]
-        return Sums(ops.zeros(()), zeros)  # type: ignore[arg-type]
+        zeros = [
+            {name: ops.zeros_like(non_trainable[self._at(variable)]) for name, variable in norm.variables.items()}
+            for norm in self.norms
+        ]
+        return Sums([ops.zeros(()) for _ in self.norms], zeros)
 
     def add(self, sums: Sums, trainable: Sequence[Any], non_trainable: Sequence[Any], batch: Any) -> Sums:
         """Return the sums with one more batch of inputs."""
-        # From zero, one pass leaves (1 - kept) times the batch's value, with kept = momentum^calls.
-        moved = {index for _, *pair in self._places for index in pair}
-        start = [ops.zeros_like(value) if index in moved else value for index, value in enumerate(non_trainable)]
-        _, after = self.model.stateless_call(trainable, start, batch, training=True)
+        start = self._before_a_pass(non_trainable)
+        with measuring(self.model) as calls:
+            _, after = self.model.stateless_call(trainable, start, batch, training=True)
         count = keras.tree.flatten(batch)[0].shape[0]
-        added = []
-        for (kept, at_mean, at_variance), (first, second) in zip(self._places, sums.moments, strict=True):
-            mean, variance = after[at_mean] / (1 - kept), after[at_variance] / (1 - kept)
-            added.append((first + count * mean, second + count * (variance + mean * mean)))
-        return Sums(sums.count + count, added)
+        counts, moments = [], []
+        for norm, so_far, num_samples in zip(self.norms, sums.moments, sums.counts, strict=True):
+            num_calls = norm.num_calls(calls)
+            counts.append(num_samples + count * (num_calls > 0))
+            # A pass leaves kept = momentum^calls of the value that it starts from, and 1 - kept of the batch's.
+            kept = norm.momentum ** max(num_calls, 1)
+            places = {name: self._at(variable) for name, variable in norm.variables.items()}
+            seen = {name: (after[at] - kept * start[at]) / (1 - kept) for name, at in places.items()}
+            added = _added(norm, seen)
+            moments.append({name: so_far[name] + count * added[name] for name in so_far})
+        return Sums(counts, moments)
 
     def replaced(self, sums: Sums, non_trainable: Sequence[Any]) -> list[Any]:
         """Return the non-trainable values with the statistics that the sums amount to."""
         values = list(non_trainable)
-        for (_, at_mean, at_variance), (first, second) in zip(self._places, sums.moments, strict=True):
-            mean = first / sums.count
-            values[at_mean] = mean
-            values[at_variance] = ops.maximum(second / sums.count - mean * mean, 0.0)  # rounding may leave -1e-9
+        for norm, moments, count in zip(self.norms, sums.moments, sums.counts, strict=True):
+            found = _statistics(norm, {name: total / ops.maximum(count, 1) for name, total in moments.items()})
+            for name, variable in norm.variables.items():
+                at = self._at(variable)
+                values[at] = ops.where(count > 0, found[name], values[at])
         return values
 
+    def _before_a_pass(self, non_trainable: Sequence[Any]) -> list[Any]:
+        """Return the values that every batch starts from: the layers' own, at a step that lies in any warm-up."""
+        start = list(non_trainable)
+        for norm in self.norms:
+            if norm.steps is not None and not norm.freezes:
+                at = self._at(norm.steps)
+                start[at] = ops.full_like(start[at], -1)
+        return start
 
-def _num_calls(model: keras.Model) -> Counter[int]:
-    """Return how often one pass calls each layer, by `id`; once where Keras does not know the graph."""
-    graph = getattr(model, "_functional", model)  # a Sequential model keeps its graph apart
-    if not isinstance(graph, keras.Function):
-        return Counter(id(layer) for layer in model._flatten_layers())
-    counts: Counter[int] = Counter()
-    # Keras has no public way to walk a graph. A layer's own list of calls also has those of other models.
-    nodes = [node for depth in graph._nodes_by_depth.values() for node in depth]
-    for operation in (node.operation for node in nodes if not node.is_input):
-        counts[id(operation)] += 1
-        if isinstance(operation, keras.Model):
-            counts += _num_calls(operation)
-        elif isinstance(operation, keras.layers.Layer):
-            counts.update(id(inner) for inner in operation._flatten_layers(include_self=False))
-    return counts
+    def _at(self, variable: keras.Variable) -> int:
+        return self._positions[id(variable)]
+
+
+def _added(norm: RunningStatistics, seen: Mapping[str, Any]) -> dict[str, Any]:
+    """Return, by statistic, what may be averaged over batches: a variance about zero in place of one about the mean."""
+    square = seen["moving_mean"] ** 2 if "moving_mean" in seen else 0.0
+    added = dict(seen)
+    if "moving_variance" in seen:
+        added["moving_variance"] = seen["moving_variance"] + square
+    if "moving_deviation" in seen:
+        added["moving_deviation"] = seen["moving_deviation"] ** 2 - norm.layer.epsilon + square
+    return added
+
+
+def _statistics(norm: RunningStatistics, averages: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the statistics from the averages of `_added`."""
+    square = averages["moving_mean"] ** 2 if "moving_mean" in averages else 0.0
+    found = dict(averages)
+    if "moving_variance" in averages:
+        found["moving_variance"] = ops.maximum(averages["moving_variance"] - square, 0.0)  # rounding may leave -1e-9
+    if "moving_deviation" in averages:
+        variance = ops.maximum(averages["moving_deviation"] - square, 0.0)
+        found["moving_deviation"] = ops.sqrt(variance + norm.layer.epsilon)
+    return found
 
 
 def recompute(model: keras.Model, batches: Iterable[Any]) -> None:
-    """Replace the moving statistics of every batch norm of a model by those over `batches`; see `PreciseStatistics`.
+    """Replace the running statistics of every norm of a model by those over `batches`; see `PreciseStatistics`.
 
     Raises:
-        InputError: If there is no batch, or the model has no batch norm.
+        InputError: If there is no batch, or no layer of the model keeps running statistics.
     """
     values = precise_statistics(
         model, [v.value for v in model.trainable_variables], [v.value for v in model.non_trainable_variables], batches
@@ -132,7 +155,7 @@ def recompute(model: keras.Model, batches: Iterable[Any]) -> None:
 def precise_statistics(
     model: keras.Model, trainable: Sequence[Any], non_trainable: Sequence[Any], batches: Iterable[Any]
 ) -> list[Any]:
-    """Return the non-trainable values with the moving statistics of batch norms replaced, without side effects.
+    """Return the non-trainable values with the running statistics of norms replaced, without side effects.
 
     Args:
         model: A built Keras model.
@@ -141,7 +164,7 @@ def precise_statistics(
         batches: Inputs of the model; the batch size should be that of training.
 
     Raises:
-        InputError: If there is no batch, or the model has no batch norm.
+        InputError: If there is no batch, or no layer of the model keeps running statistics.
     """
     statistics = PreciseStatistics(model)
     sums, found = statistics.start(non_trainable), False

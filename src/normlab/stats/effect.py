@@ -35,6 +35,8 @@ class Effect:
             an arm without spread.
         deviation: Standard deviation of the differences (n - 1); None with one pair.
         alpha: The level that the interval and `p_value` were made for.
+        choices: Under how many choices it was judged; above 1, interval and p-values are the worst over them, see
+            `normlab.stats.choices`.
     """
 
     value: float
@@ -51,6 +53,7 @@ class Effect:
     correlation: float | None = None
     deviation: float | None = None
     alpha: float = 0.05
+    choices: int = 1
 
 
 def paired_effect(

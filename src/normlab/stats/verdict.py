@@ -105,7 +105,7 @@ def _corrected(p_values: Sequence[float | None], correction: Correction) -> list
 
 def _pairs_needed(effect: Effect, level: float) -> int | None:
     """More pairs than there are: those at hand did not decide, whatever the estimate says."""
-    if effect.deviation is None:
+    if effect.deviation is None or effect.choices > 1:
         return None
     estimate = pairs_to_decide(effect.difference, effect.deviation, effect.margin, alpha=level)
     return None if estimate is None else max(estimate, effect.pairs + 1)
@@ -150,6 +150,8 @@ def _inconclusive(effect: Effect, p: float | None, q: float | None) -> str:
 
 
 def _outlook(effect: Effect, needed: int | None) -> str:
+    if effect.choices > 1:
+        return "a clearer choice may decide, which takes more tuning seeds"
     if needed is not None:
         return f"about {needed} pairs in all would decide"
     if effect.deviation is None:
@@ -160,4 +162,5 @@ def _outlook(effect: Effect, needed: int | None) -> str:
 def _numbers(effect: Effect) -> str:
     """The difference with its evidence, as the subject of a sentence."""
     interval = f"{100 * (1 - effect.alpha):g} % interval {effect.ci_low:.3g} to {effect.ci_high:.3g}"
-    return f"The difference {effect.difference:.3g} ({interval}, {effect.pairs} pairs)"
+    choices = f", worst of {effect.choices} choices" if effect.choices > 1 else ""
+    return f"The difference {effect.difference:.3g} ({interval}, {effect.pairs} pairs{choices})"

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from normlab.study.design import Study
+from normlab.study.rates import Choice
+from normlab.study.seeds import FIRST_LOOK
 
-Stage = Literal["tuning", "report"]
-CHUNK_NAME = re.compile(r"(tuning|report)-[0-9]{5,}")
+Stage = Literal["tuning", "report", "alternative"]
+CHUNK_NAME = re.compile(r"(tuning|report|alternative)-[0-9]{5,}")
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One pair of runs, or triple, …: every arm once, with the same seed."""
+    """One pair of runs, or triple, …: every arm once, with the same seed.
+
+    In a cell of the stage "alternative" only the arms that have such a rate.
+    """
 
     seed: int
     rates: Mapping[str, float]  # by arm
@@ -40,10 +45,22 @@ class Chunk:
         """Name in the study's folder."""
         return f"{self.stage}-{self.start:05d}"
 
+    @property
+    def num_runs(self) -> int:
+        """Runs in all arms."""
+        return sum(len(cell.rates) for cell in self.cells)
 
-def tuning_cells(study: Study) -> list[Cell]:
-    """Return the cells of the search: every rate of the grid with every tuning seed, the same for all arms."""
-    return [_shared(study, seed, rate) for rate in study.grid for seed in study.tuning_seed_list]
+    def of(self, arm: str) -> Chunk:
+        """Return the chunk with the cells that an arm has a run in."""
+        return replace(self, cells=tuple(cell for cell in self.cells if arm in cell.rates))
+
+
+def tuning_cells(study: Study, grid: Sequence[float] | None = None) -> list[Cell]:
+    """Return the cells of the search: every rate of the grid with every tuning seed, the same for all arms.
+
+    `grid` is the study's by default; where it was extended, the rates added come last.
+    """
+    return [_shared(study, seed, rate) for rate in grid or study.grid for seed in study.tuning_seed_list]
 
 
 def report_cells(study: Study, chosen: Mapping[str, float] | None) -> list[Cell]:
@@ -51,6 +68,22 @@ def report_cells(study: Study, chosen: Mapping[str, float] | None) -> list[Cell]
     if chosen is not None:
         return [Cell(seed, dict(chosen)) for seed in study.report_seeds]
     return [_shared(study, seed, rate) for rate in study.grid for seed in study.report_seeds]
+
+
+def alternative_cells(study: Study, chosen: Mapping[str, Choice]) -> list[Cell]:
+    """Return the cells at the other rates that may be an arm's best: the same seeds as in the report.
+
+    Arms go through their rates side by side, the likelier ones first. Where seeds are "auto", this is done for every
+    `FIRST_LOOK` seeds before the next, so that an interim analysis finds all rates of the seeds that it takes.
+    """
+    most = max(len(choice.rates) for choice in chosen.values())
+    size = FIRST_LOOK if study.seeds == "auto" else study.most_seeds
+    cells = []
+    for start in range(0, study.most_seeds, size):
+        for place in range(1, most):
+            rates = {arm: choice.rates[place] for arm, choice in chosen.items() if place < len(choice.rates)}
+            cells += [Cell(seed, rates) for seed in study.report_seeds[start : start + size]]
+    return cells
 
 
 def chunks(stage: Stage, cells: Sequence[Cell], size: int, recorded: Mapping[int, int] | None = None) -> list[Chunk]:

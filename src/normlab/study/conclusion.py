@@ -13,7 +13,7 @@ from normlab.study.in_pairs import divergences, savings
 from normlab.study.laboratory import Laboratory
 from normlab.study.looks import Looks
 from normlab.study.metrics import with_outcomes
-from normlab.study.rates import RULE, Choice
+from normlab.study.rates import RULE, Choice, best_rates
 from normlab.study.summary import Evidence, Rate, area_over_rates, by_arm, by_rate, comparisons
 from normlab.study.target import set_target
 from normlab.version import __version__
@@ -58,7 +58,7 @@ def conclude(
         "baseline": arms[0],
         "arms": arms,
         "primary": {"metric": evidence.primary_metric, "arm": arms[1], "rate": main_rate},
-        "rates": _rates(study, dataset.task, chosen, seeds),
+        "rates": _rates(study, dataset.task, runs, chosen, seeds),
         "stopping": None if looks is None else looks.summary(),
         "target": {"metric": target.metric, "value": target.value, "rule": target.rule},
         "pairing": pairing(runs, laboratory.shared_paths),
@@ -95,13 +95,18 @@ def _runs_that_set_the_target(runs: pl.DataFrame, chosen: Mapping[str, Choice] |
     return runs.filter((pl.col("stage") == "tuning") & pl.any_horizontal(at_chosen))
 
 
-def _rates(study: Study, task: str, chosen: Mapping[str, Choice] | None, report_seeds: list[int]) -> dict[str, Any]:
+def _rates(
+    study: Study, task: str, runs: pl.DataFrame, chosen: Mapping[str, Choice] | None, report_seeds: list[int]
+) -> dict[str, Any]:
     if chosen is None:
         return {"mode": "fixed", "grid": study.grid, "report_seeds": report_seeds}
+    tried = runs.filter(pl.col("stage") == "tuning")["rate"].unique().sort().to_list()
     return {
         "mode": "tuned",
-        "grid": study.grid,
-        "chosen": {arm: choice.rate for arm, choice in chosen.items()},
+        "grid": tried,
+        "beyond": [rate for rate in tried if rate not in study.grid],
+        "chosen": best_rates(chosen),
+        "possible": {arm: list(choice.rates) for arm, choice in chosen.items()},
         "at_edge": {arm: choice.at_edge for arm, choice in chosen.items()},
         "rule": RULE[task],
         "tuning_seeds": study.tuning_seed_list,

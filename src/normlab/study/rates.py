@@ -1,12 +1,15 @@
-"""Each arm's learning rate, chosen on validation data by one rule that is the same for all arms."""
+"""Each arm's learning rates: the best on validation data, and all that the tuning runs leave open, by one rule."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
+
+from normlab.stats.choices import best_option, possible_options
 
 RULE = {
     "classification": "the highest mean validation accuracy after the last epoch over the tuning seeds (ties: the "
@@ -14,39 +17,90 @@ RULE = {
     "regression": "the lowest mean validation loss after the last epoch over the tuning seeds, among the rates with "
     "the fewest diverged runs",
 }
+# A search whose best rate lies at an edge goes on beyond it: two decades in the steps of a grid.
+MOST_RATES_BEYOND = 4
 
 
 @dataclass(frozen=True)
 class Choice:
-    """An arm's rate, and whether it lies at an edge of the grid, where a better one may lie beyond."""
+    """What the tuning runs say of an arm's rate.
+
+    Attributes:
+        rate: The best.
+        at_edge: Whether it lies at an edge of the grid, where a better one may lie beyond.
+        rates: All rates that may be the best, given the chance in the tuning runs: the chosen one, then the others, the
+            likelier first; see `normlab.stats.choices.possible_options`.
+    """
 
     rate: float
     at_edge: bool
+    rates: tuple[float, ...]
 
 
 def choose_rates(runs: pl.DataFrame, task: str) -> dict[str, Choice]:
-    """Return each arm's best rate by `RULE[task]`.
+    """Return each arm's best rate by `RULE[task]`, and all that may be the best.
 
     Args:
-        runs: Rows of the tuning stage: arm, rate, val_loss, val_accuracy, diverged.
+        runs: Rows of the tuning stage: arm, rate, seed, val_loss, val_accuracy, diverged; every rate with all seeds.
         task: "classification" or "regression".
     """
-    chosen = {}
-    for arm in runs["arm"].unique(maintain_order=True):
-        own = runs.filter(pl.col("arm") == arm)
-        grid = sorted(own["rate"].unique())
-        best = min(grid, key=lambda rate: _badness(own.filter(pl.col("rate") == rate), task))
-        chosen[str(arm)] = Choice(best, len(grid) > 1 and best in (grid[0], grid[-1]))
-    return chosen
+    return {str(arm): _choose(own, task) for (arm,), own in runs.group_by("arm", maintain_order=True)}
 
 
-def _badness(runs: pl.DataFrame, task: str) -> tuple[float, float, float]:
-    """Return what is minimized, most important first."""
-    loss = _mean(runs["val_loss"].to_list())
-    error = -_mean(runs["val_accuracy"].to_list()) if task == "classification" else loss
-    return float(runs["diverged"].sum()), error, loss
+def _choose(runs: pl.DataFrame, task: str) -> Choice:
+    table = runs.sort("rate", "seed")
+    grid = table["rate"].unique().sort().to_list()
+
+    def by_rate(column: str) -> np.ndarray:
+        return table[column].cast(pl.Float64).to_numpy().reshape(len(grid), -1)
+
+    criteria = [by_rate("diverged"), by_rate("val_loss")]
+    if task == "classification":
+        criteria.insert(1, -by_rate("val_accuracy"))
+    rates = tuple(grid[option] for option in possible_options(criteria))
+    best = grid[best_option(criteria)]
+    return Choice(best, len(grid) > 1 and best in (grid[0], grid[-1]), rates)
 
 
-def _mean(values: Sequence[float]) -> float:
-    mean = sum(values) / len(values)
-    return mean if math.isfinite(mean) else math.inf
+def rates_beyond(grid: Sequence[float], tried: Iterable[float], best: Iterable[float]) -> list[float]:
+    """Return the rates to try next, beyond each edge at which a best rate lies; none where the search is over.
+
+    A grid goes on in its own steps (two of them make a decade), at most `MOST_RATES_BEYOND` to either side. All arms
+    try every rate that is added.
+
+    Args:
+        grid: The grid before it was extended, ascending.
+        tried: All rates that were tried.
+        best: The best rate of every arm.
+    """
+    if len(grid) < 3:
+        return []
+    known, found = sorted(tried), set(best)
+    beyond = []
+    if known[0] in found and sum(rate < grid[0] for rate in known) < MOST_RATES_BEYOND:
+        beyond.append(_rounded(known[1] / 10))
+    if known[-1] in found and sum(rate > grid[-1] for rate in known) < MOST_RATES_BEYOND:
+        beyond.append(_rounded(known[-2] * 10))
+    return beyond
+
+
+def rate_combinations(rates: Mapping[str, Sequence[float]]) -> list[dict[str, float]]:
+    """Return every combination of the arms' rates, by arm; that of their first ones first."""
+    return [dict(zip(rates, chosen, strict=True)) for chosen in itertools.product(*rates.values())]
+
+
+def at_rates(runs: pl.DataFrame, combinations: Sequence[Mapping[str, float]]) -> list[pl.DataFrame]:
+    """Return the runs of each combination: those of its arms, each at its rate there."""
+    return [
+        runs.filter(pl.any_horizontal((pl.col("arm") == arm) & (pl.col("rate") == rate) for arm, rate in one.items()))
+        for one in combinations
+    ]
+
+
+def best_rates(choices: Mapping[str, Choice]) -> dict[str, float]:
+    """Return each arm's best rate."""
+    return {arm: choice.rate for arm, choice in choices.items()}
+
+
+def _rounded(rate: float) -> float:
+    return float(f"{rate:.6g}")

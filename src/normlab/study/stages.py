@@ -10,7 +10,7 @@ import polars as pl
 from normlab.errors import InputError
 from normlab.store.files import writing_to
 from normlab.study import names
-from normlab.study.cells import Cell, Chunk, Stage, chunks, report_cells, tuning_cells
+from normlab.study.cells import Cell, Chunk, Stage, alternative_cells, chunks, report_cells, tuning_cells
 from normlab.study.conclusion import conclude
 from normlab.study.design import Study
 from normlab.study.engine import EngineMaker, Finished, Work, engine_record
@@ -21,7 +21,7 @@ from normlab.study.looks import Looks
 from normlab.study.memory import OutOfMemoryError, halved
 from normlab.study.metrics import primary_metric
 from normlab.study.progress import Progress
-from normlab.study.rates import Choice, choose_rates
+from normlab.study.rates import Choice, best_rates, choose_rates, rates_beyond
 from normlab.study.store import Store
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ class Stages:
         self.deadline = deadline
         self.runs_done = 0
         self.timing: dict[str, float] = {}
+        self._seen: set[str] = set()  # chunks that were counted, and looked at
         self._told: dict[str, int] = {}  # runs times epochs of chunks under way
         self._runs_total = num_runs(study)
         recorded = store.engine()
@@ -69,11 +70,13 @@ class Stages:
         """Tune where asked, train the runs reported on, and return the summary and the tables of all records."""
         chosen: dict[str, Choice] | None = None
         if self.study.tuned:
-            tuning = self._stage("tuning", tuning_cells(self.study))
-            chosen = choose_rates(tuning, self.dataset.task)
-        rates = {arm: choice.rate for arm, choice in chosen.items()} if chosen else None
-        looks = self._looks() if self.study.seeds == "auto" else None
-        self._stage("report", report_cells(self.study, rates), looks)
+            chosen = self._tune()
+        looks = self._looks(chosen) if self.study.seeds == "auto" else None
+        stages: dict[Stage, list[Cell]] = {"report": report_cells(self.study, best_rates(chosen) if chosen else None)}
+        if chosen:
+            stages["alternative"] = alternative_cells(self.study, chosen)
+            self._runs_total += sum(len(cell.rates) for cell in stages["alternative"])
+        self._train_stages(stages, looks)
         epochs, runs = self.store.parts.read("epochs"), self.store.parts.read("runs")
         runs, summary = conclude(self.study, self.dataset, self.laboratory, epochs, runs, chosen, looks)
         summary["halvings"] = self._halvings
@@ -83,33 +86,44 @@ class Stages:
         self._add_timing()
         return summary, tables
 
-    def _stage(self, stage: Stage, cells: list[Cell], looks: Looks | None = None) -> pl.DataFrame:
-        """Train the chunks of a stage that are not yet on record; looks may end it before the last."""
-        seen: set[int] = set()
+    def _tune(self) -> dict[str, Choice]:
+        """Search the grid, and beyond it while an arm's best rate lies at its edge; return each arm's choice."""
+        grid = list(self.study.grid)
+        while True:
+            self._train_stages({"tuning": tuning_cells(self.study, grid)})
+            runs = self.store.parts.read("runs")
+            tuning = runs.filter((pl.col("stage") == "tuning") & pl.col("rate").is_in(grid))
+            chosen = choose_rates(tuning, self.dataset.task)
+            beyond = rates_beyond(self.study.grid, grid, best_rates(chosen).values())
+            if not beyond:
+                return chosen
+            grid += beyond
+            self._runs_total += len(beyond) * self.study.tuning_seeds * len(self.study.arms)
+
+    def _train_stages(self, stages: Mapping[Stage, list[Cell]], looks: Looks | None = None) -> None:
+        """Train the chunks of stages that are not yet on record; looks may end them before the last."""
         needed: str | None = ""
         while needed is not None:
             if needed:
                 self._halve(needed)
             try:
-                self._train(self._chunks(stage, cells), looks, seen)
+                self._train(self._chunks(stages), looks)
                 needed = None
             except OutOfMemoryError as error:
                 needed = error.needed  # not the error: its traceback holds all that is in memory
-        runs = self.store.parts.read("runs")
-        return runs.filter(pl.col("stage") == stage)
 
-    def _train(self, wanted: list[Chunk], looks: Looks | None, seen: set[int]) -> None:
-        """Have the missing chunks trained, in order, and written down; `seen` are those that were counted."""
+    def _train(self, wanted: list[Chunk], looks: Looks | None) -> None:
+        """Have the missing chunks trained, in order, and written down."""
         finished = self.engine.train([chunk for chunk in wanted if not self.store.parts.has(chunk)])
         for chunk in wanted:
             while not self.store.parts.has(chunk):  # what is delivered twice is recorded once
                 self._record(next(finished))
             self._told.pop(chunk.name, None)
-            if chunk.start in seen:
+            if chunk.name in self._seen:
                 continue
-            seen.add(chunk.start)
-            self.runs_done += len(chunk.cells) * len(self.study.arms)
-            if looks is not None and not looks.after(chunk.start, self.store.parts.read("runs")):
+            self._seen.add(chunk.name)
+            self.runs_done += chunk.num_runs
+            if looks is not None and not looks.after(chunk, self.store.parts.read("runs")):
                 break
 
     def _record(self, finished: Finished) -> None:
@@ -118,10 +132,18 @@ class Stages:
             self.store.parts.write(finished.chunk, finished.tables, about)
             self.store.checkpoints.drop(finished.chunk.name)
 
-    def _chunks(self, stage: Stage, cells: list[Cell]) -> list[Chunk]:
-        """Cut a stage into chunks: those on record as they are, the rest as large as they may be."""
-        recorded = {r.start: r.num_cells for r in self.store.parts.receipts() if r.stage == stage}
-        return chunks(stage, cells, self.laboratory.chunk_runs, recorded)
+    def _chunks(self, stages: Mapping[Stage, list[Cell]]) -> list[Chunk]:
+        """Cut stages into chunks: those on record as they are, the rest as large as they may be.
+
+        Where seeds are "auto", the stages go side by side, from seed to seed.
+        """
+        cut: list[Chunk] = []
+        for stage, cells in stages.items():
+            recorded = {r.start: r.num_cells for r in self.store.parts.receipts() if r.stage == stage}
+            cut += chunks(stage, cells, self.laboratory.chunk_runs, recorded)
+        if self.study.seeds == "auto":
+            cut.sort(key=lambda chunk: max(cell.seed for cell in chunk.cells))
+        return cut
 
     def _set_up(self, recorded: Mapping[str, Any] | None) -> None:
         try:
@@ -165,9 +187,10 @@ class Stages:
         for name, seconds in self.engine.timing().items():
             self.timing[name] = self.timing.get(name, 0.0) + seconds
 
-    def _looks(self) -> Looks:
+    def _looks(self, chosen: Mapping[str, Choice] | None) -> Looks:
+        rates = {arm: choice.rates for arm, choice in chosen.items()} if chosen else {}
         return Looks(
-            [arm.name for arm in self.study.arms],
+            {arm.name: rates.get(arm.name, self.study.grid) for arm in self.study.arms},
             primary_metric(self.dataset.task),
             self.study.margin,
             self.study.most_seeds,
@@ -176,7 +199,7 @@ class Stages:
         )
 
     def _tell(self, chunk: Chunk, arm: str, epoch: int) -> None:
-        self._told[chunk.name] = self._told.get(chunk.name, 0) + len(chunk.cells)
+        self._told[chunk.name] = self._told.get(chunk.name, 0) + len(chunk.of(arm).cells)
         num_epochs, total = self.study.epochs, self._runs_total
         done = self.runs_done * num_epochs + sum(self._told.values())
         at_most = self.study.seeds == "auto"
@@ -184,6 +207,9 @@ class Stages:
 
 
 def num_runs(study: Study) -> int:
-    """Return how many runs a study trains, in all arms and stages; at most, where its seeds are "auto"."""
+    """Return how many runs a study trains, in all arms and stages; at most, where its seeds are "auto".
+
+    Rates tried beyond the grid, and alternatives to the chosen ones, are counted when they are known.
+    """
     num_report = len(report_cells(study, {} if study.tuned else None))
     return len(study.arms) * (len(tuning_cells(study)) + num_report)

@@ -125,13 +125,18 @@ def read_study(folder: Path) -> dict[str, Any]:
 
 
 def planned_cells(study: Mapping[str, Any]) -> dict[str, int]:
-    """Return how many cells each stage of a recorded study has, at most; see `normlab.study.cells`."""
+    """Return how many cells each stage of a recorded study has, at most; see `normlab.study.cells`.
+
+    A search whose best rate lies at the edge of its grid goes on beyond; how many alternatives to the chosen rates
+    there are is known when it has ended. Both are counted as they come.
+    """
     from normlab.train.optimizers import OPTIMIZERS
 
     seeds = study["max_seeds"] if study["seeds"] == "auto" else study["seeds"]
     if study["rates"] != "tuned":
         return {"report": len(study["rates"]) * seeds}
-    return {"tuning": len(OPTIMIZERS[study["optimizer"]].grid) * study["tuning_seeds"], "report": seeds}
+    tuning = len(OPTIMIZERS[study["optimizer"]].grid) * study["tuning_seeds"]
+    return {"tuning": tuning, "report": seeds, "alternative": 0}
 
 
 def _look(folder: Path) -> Status:
@@ -143,9 +148,8 @@ def _look(folder: Path) -> Status:
     engine = _read_if_there(folder / ENGINE, damaged) or {}
     manifest = _read_if_there(folder / MANIFEST, damaged) or {"complete": False}
     under_way = _under_way(folder, recorded[IDENTITY], engine, {receipt.chunk for receipt in receipts}, damaged)
-    stages = tuple(
-        _stage(stage, cells, num_arms, num_epochs, receipts, under_way) for stage, cells in planned_cells(study).items()
-    )
+    planned = {stage: num_arms * num_cells for stage, num_cells in planned_cells(study).items()}
+    stages = tuple(_stage(stage, num_runs, num_epochs, receipts, under_way) for stage, num_runs in planned.items())
     is_complete = bool(manifest["complete"]) and set(manifest["chunks"]) <= {receipt.chunk for receipt in receipts}
     return Status(
         folder=str(folder),
@@ -196,36 +200,38 @@ def _under_way(
 
 def _progress(name: str, about: Mapping[str, Any]) -> UnderWay:
     """Return how far a checkpoint is: the arm with the fewest epochs is next."""
-    now, num_cells = about["underway"], len(about["cells"])
+    now = about["underway"]
+    num_runs = {arm: sum(arm in rates for _, rates in about["cells"]) for arm in now["arms"]}
     arm = next_arm(now)
     begun = now["epoch"]
     part = begun["batches"] / begun["of"] if begun else 0.0
     return UnderWay(
         chunk=name,
         stage=name.partition("-")[0],
-        num_runs=num_cells * len(now["arms"]),
+        num_runs=sum(num_runs.values()),
         arm=arm,
         epoch=now["epochs"][arm] + 1,
         batches=begun["batches"] if begun else 0,
         num_batches=begun["of"] if begun else None,
-        run_epochs=num_cells * (sum(now["epochs"].values()) + part),
+        run_epochs=sum(number * now["epochs"][name] for name, number in num_runs.items()) + num_runs[arm] * part,
         seconds=about["seconds"],
     )
 
 
 def _stage(
-    stage: str, num_cells: int, num_arms: int, num_epochs: int, receipts: list[Receipt], under_way: list[UnderWay]
+    stage: str, planned: int, num_epochs: int, receipts: list[Receipt], under_way: list[UnderWay]
 ) -> StageStatus:
     own = [receipt for receipt in receipts if receipt.stage == stage]
     begun = [chunk for chunk in under_way if chunk.stage == stage]
-    runs = num_arms * sum(receipt.num_cells for receipt in own)
+    runs = sum(receipt.num_runs for receipt in own)
+    num_runs = max(planned, runs + sum(chunk.num_runs for chunk in begun))
     return StageStatus(
         stage=stage,
         chunks_done=len(own),
         runs_done=runs,
-        num_runs=num_arms * num_cells,
+        num_runs=num_runs,
         run_epochs_done=runs * num_epochs + sum(chunk.run_epochs for chunk in begun),
-        num_run_epochs=num_arms * num_cells * num_epochs,
+        num_run_epochs=num_runs * num_epochs,
         seconds=sum(receipt.about["seconds"] for receipt in own) + sum(chunk.seconds for chunk in begun),
     )
 

@@ -9,9 +9,10 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
+from normlab.stats.choices import under_every_choice
 from normlab.stats.verdict import Effect, Judged, judge, paired_effect
 from normlab.study.metrics import ALL_DIVERGED, METRICS, Metric, all_diverged, pairs, primary_metric, rounds
-from normlab.study.rates import Choice
+from normlab.study.rates import Choice, at_rates, rate_combinations
 
 Rate = float | Literal["tuned", "grid"]
 
@@ -30,7 +31,7 @@ class Evidence:
         task: "classification" or "regression".
         margin: The study's, of accuracy.
         steps_per_epoch: Optimizer steps.
-        chosen: Each arm's rate where rates were tuned, else None.
+        chosen: Each arm's rate, and all that may be the best, where rates were tuned, else None.
         main_rate: Where the study's question is asked: "tuned", or the first rate given.
         answers: By arm, the verdict on the study's question where looks decided how many pairs there are; see `looks`.
     """
@@ -63,6 +64,9 @@ def comparisons(evidence: Evidence) -> list[dict[str, Any]]:
     is confirmatory, with Holm's correction over the arms. Everything else is exploratory, with Benjamini-Hochberg's
     correction: the other metrics there as one family, and each metric over the shared rates of a grid as another. Times
     do not depend on the rate, so they are compared once.
+
+    Where the tuning runs leave several rates of an arm open, a verdict at the own best rates holds under every
+    combination of them; see `normlab.stats.choices`.
 
     Where looks decided how many pairs there are, the question's verdicts are those of the looks, and everything else
     stands as if the number had been fixed.
@@ -118,6 +122,17 @@ def selections(evidence: Evidence) -> tuple[list[tuple[Rate, pl.DataFrame]], lis
     return main, [(rate, runs) for rate, runs in shared if rate != evidence.main_rate]
 
 
+def under_every_choice_of_rates(evidence: Evidence, rate: Rate, runs: pl.DataFrame, arm: str) -> list[pl.DataFrame]:
+    """Return the runs that compare an arm with the baseline, once for every combination of rates that may be the best.
+
+    Those at the chosen rates come first. At a rate that was not chosen, there is one table: `runs`.
+    """
+    if rate != "tuned" or evidence.chosen is None:
+        return [runs]
+    fresh = evidence.runs.filter(pl.col("stage") != "tuning")
+    return at_rates(fresh, rate_combinations({name: evidence.chosen[name].rates for name in (arm, evidence.arms[0])}))
+
+
 def by_rate(runs: pl.DataFrame) -> list[dict[str, Any]]:
     """Return one row per stage, arm and rate: runs, how many diverged, means and standard deviations over seeds."""
     return _means(runs, ["stage", "arm", "rate"])
@@ -152,14 +167,16 @@ def _family(
             for arm in evidence.arms[1:]:
                 if name == "seconds_per_step":
                     epochs = evidence.epochs.join(runs.select("run"), on="run", how="semi")
-                    values = rounds(epochs, evidence.steps_per_epoch, arm, baseline)
+                    tables, values = [runs], [rounds(epochs, evidence.steps_per_epoch, arm, baseline)]
                 else:
-                    values = pairs(runs, name, arm, baseline)
-                why = _nothing_to_compare(runs, name, arm, baseline)
+                    tables = under_every_choice_of_rates(evidence, rate, runs, arm)
+                    values = [pairs(table, name, arm, baseline) for table in tables]
+                reasons = [_nothing_to_compare(table, name, arm, baseline) for table in tables]
+                why = next((reason for reason in reasons if reason), None)
                 if why:
                     empty[len(effects)] = why
                 labels.append((METRICS[name], arm, rate))
-                effects.append(_effect(evidence, METRICS[name], *values))
+                effects.append(under_every_choice([_effect(evidence, METRICS[name], *pair) for pair in values]))
     judged = [
         _not_equivalent(one, empty[index]) if index in empty else one
         for index, one in enumerate(judge(effects, correction=correction))

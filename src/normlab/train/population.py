@@ -20,7 +20,7 @@ from normlab.train.epochs import EpochRecord, EpochUnderWay
 from normlab.train.initial import InitialValues
 from normlab.train.loop import RunState, Totals, Trainer, evaluate, train_batches, train_rest
 from normlab.train.optimizers import initial_state
-from normlab.train.recompute import evaluation_state
+from normlab.train.recompute import evaluation_state, recomputed_state
 
 Layout = Literal["map", "vmap"]
 PartName = Literal["train", "validation", "test"]
@@ -65,6 +65,7 @@ class Population:
         # With validation and without: a program of a study is of one kind, so that neither is compiled for nothing.
         self._end_programs: dict[bool, Callable[..., Any]] = {}
         self._evaluation_programs: dict[str, Callable[..., Any]] = {}
+        self._recomputation_program: Callable[..., Any] | None = None
 
     def start(self, seeds: list[int], rates: list[float]) -> RunState:
         """Return the state of all runs before the first step; run i has `seeds[i]` and `rates[i]`."""
@@ -155,27 +156,33 @@ class Population:
         seconds = epoch.seconds + (time.perf_counter() - start) / self.capacity
         return state, EpochRecord(loss, accuracy, val_loss, val_accuracy, diverged, seconds)
 
-    def test(
-        self, state: RunState, num_runs: int, orders: list[np.ndarray] | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def test(self, state: RunState, num_runs: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the test loss and accuracy of the first `num_runs` runs; see `evaluate`."""
-        return self.evaluate(state, num_runs, "test", orders)
+        return self.evaluate(state, num_runs, "test")
 
-    def evaluate(
-        self, state: RunState, num_runs: int, part: PartName, orders: list[np.ndarray] | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def evaluate(self, state: RunState, num_runs: int, part: PartName) -> tuple[np.ndarray, np.ndarray]:
         """Return the loss and accuracy of the first `num_runs` runs on a part of the data, in evaluation mode.
 
-        Compiles at the first call for the part. `orders` are those of the last epoch; needed only where the trainer
-        recomputes statistics, in those batches.
+        Compiles at the first call for the part.
         """
-        arguments: tuple[Any, ...] = (self.data.train[0], *getattr(self.data, part), state)
-        if self.trainer.recomputes and orders is not None:
-            arguments = (*arguments, jax.device_put(np.stack(self._padded(orders)), self._each))
+        arguments = (self.data.train[0], *getattr(self.data, part), state)
         if part not in self._evaluation_programs:
             self._evaluation_programs[part] = self._compile(self._evaluate, 3, (), arguments)
         loss, accuracy = (np.asarray(m)[:num_runs] for m in self._evaluation_programs[part](*arguments))
         return loss, accuracy
+
+    def recomputed(self, state: RunState) -> RunState:
+        """Return the state of all runs with statistics recomputed over the training part; see `recompute`.
+
+        Compiles at the first call.
+
+        Raises:
+            InputError: If no layer of the model keeps running statistics.
+        """
+        arguments = (self.data.train[0], state)
+        if self._recomputation_program is None:
+            self._recomputation_program = self._compile(self._recomputed, 1, (), arguments)
+        return state._replace(non_trainable=self._recomputation_program(*arguments))
 
     def compile_measurement(
         self, measure: Callable[[RunState, Any, Any], Any], x: np.ndarray, y: np.ndarray, state: RunState
@@ -197,7 +204,7 @@ class Population:
 
     def _end(self, x: Any, y: Any, xv: Any, yv: Any, carry: Any, order: Any, draws: Any = None) -> Any:
         state, totals = train_rest(self.trainer, carry, x, y, order, draws)
-        valid = evaluate(self.trainer, evaluation_state(self.trainer, state, x, order), xv, yv)
+        valid = evaluate(self.trainer, evaluation_state(self.trainer, state, x), xv, yv)
         n = len(order)
         return state, (totals.loss / n, totals.hits / n, valid.loss, valid.hits, state.diverged_step)
 
@@ -206,8 +213,11 @@ class Population:
         n, unknown = len(order), np.float32(np.nan)
         return state, (totals.loss / n, totals.hits / n, unknown, unknown, state.diverged_step)
 
-    def _evaluate(self, x: Any, xe: Any, ye: Any, state: RunState, order: Any = None) -> Totals:
-        return evaluate(self.trainer, evaluation_state(self.trainer, state, x, order), xe, ye)
+    def _evaluate(self, x: Any, xe: Any, ye: Any, state: RunState) -> Totals:
+        return evaluate(self.trainer, evaluation_state(self.trainer, state, x), xe, ye)
+
+    def _recomputed(self, x: Any, state: RunState) -> list[Any]:
+        return recomputed_state(self.trainer, state, x).non_trainable
 
     def _compile(self, one: Callable[..., Any], num_shared: int, donated: tuple[int, ...], arguments: Any) -> Any:
         """Compile `one` run's function for all runs; its first `num_shared` arguments are common to the runs."""
