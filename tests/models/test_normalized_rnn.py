@@ -141,7 +141,7 @@ def test_batches_of_one_are_refused_inside_the_recurrence() -> None:
 
 def test_a_norm_inside_the_recurrence_can_not_pool_over_the_sequence() -> None:
     dense = [keras.layers.Dense(UNITS, use_bias=False, name=name) for name in ("input", "hidden")]
-    with pytest.raises(InputError, match="statistics = sequence pools .* set where = input, or"):
+    with pytest.raises(InputError, match=r"statistics = sequence pools .* set where = input, or"):
         NormalizedRNN("simple", UNITS, *dense, hidden_norm=NORMS["batch"](), statistics="sequence")
 
 

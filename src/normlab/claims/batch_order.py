@@ -14,13 +14,11 @@ from normlab.claims.finding import Finding, decision_of, numbers
 from normlab.claims.lag import lag_effects, lag_numbers, lag_words, over_choices
 from normlab.claims.orders import orders_of
 from normlab.claims.search import search
-from normlab.claims.settled import running_error, settled_error, with_settled_validation
+from normlab.claims.settled import running_error, settled_error
 from normlab.stats.verdict import judge as judge_effects
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from normlab.claims.bench import Bench, Order
+    from normlab.claims.bench import Bench
     from normlab.claims.trained import Trained
     from normlab.train.population import Population
 
@@ -51,13 +49,16 @@ def measure(bench: Bench) -> pl.DataFrame:
         and of layer norm's before training (order `start`), `relative_spread`, `leak` and `own` of
         `normlab.probes.companions`.
     """
+    from normlab.train.optimizers import OPTIMIZERS
+
     epochs = num_epochs(bench)
     orders, seeds = orders_of(bench.dataset, epochs), bench.seeds[:MOST_SEEDS]
     rows: list[tuple[str, str, int, float, int, str, float]] = []
     for arm in ("none", "batch"):
         program = bench.program(arm)
         rates = dict.fromkeys(orders, bench.possible_rates(arm, epochs=epochs))
-        rates["sorted"] = _possible_rates(bench, program, orders["sorted"])
+        grid = OPTIMIZERS["sgd"].grid
+        rates["sorted"] = search(bench, program, grid, bench.tuning_seeds, epochs, order=orders["sorted"])
         cells = [
             (name, choice, rate, seed)
             for name in orders
@@ -165,20 +166,6 @@ def draw(evidence: pl.DataFrame) -> Drawing:
         "two samples of a class side by side, a batch of as many classes as it can hold; mended: sorted in the first "
         "half of the epochs, then shuffled. Batch norm's error is that with recomputed statistics.",
     )
-
-
-def _possible_rates(bench: Bench, program: Population, order: Order) -> tuple[float, ...]:
-    """Return the rates that could be chosen for one order, the best one first, with the budget of the others."""
-    from normlab.train.optimizers import OPTIMIZERS
-
-    def grid(rates: Sequence[float]) -> Trained:
-        seeds = [seed for _ in rates for seed in bench.tuning_seeds]
-        at = np.repeat(rates, len(bench.tuning_seeds)).tolist()
-        return with_settled_validation(
-            program, bench.train(program, seeds, at, num_epochs(bench), order=order, test=False)
-        )
-
-    return search(grid, OPTIMIZERS["sgd"].grid, bench.dataset.task)
 
 
 def _companions(

@@ -14,13 +14,11 @@ from normlab.claims.evaluations import with_batch_statistics
 from normlab.claims.finding import Finding, decision_of, numbers
 from normlab.claims.lag import lag_effects, lag_numbers, lag_words, over_choices
 from normlab.claims.search import search
-from normlab.claims.settled import running_error, settled_error, with_settled_validation
+from normlab.claims.settled import running_error, settled_error
 from normlab.stats.verdict import Judged
 from normlab.stats.verdict import judge as judge_effects
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from normlab.claims.bench import Bench, Budget
     from normlab.claims.trained import Trained
     from normlab.train.population import Population
@@ -162,16 +160,10 @@ def _tuned(bench: Bench, program: Population, samples: int, epochs: int) -> list
 
     tuning_seeds = bench.tuning_seeds[: TUNING_SEEDS[bench.budget]]
 
-    def grid(rates: Sequence[float]) -> Trained:
-        seeds = [seed for _ in rates for seed in tuning_seeds]
-        at = np.repeat(rates, len(tuning_seeds)).tolist()
-        return with_settled_validation(
-            program, bench.train(program, seeds, at, epochs, order=whole_batches, test=False)
-        )
-
+    rates = search(bench, program, OPTIMIZERS["sgd"].grid, tuning_seeds, epochs, order=whole_batches)
     return [
         (rate, bench.train(program, bench.seeds, [rate] * len(bench.seeds), epochs, order=whole_batches))
-        for rate in search(grid, OPTIMIZERS["sgd"].grid, bench.dataset.task)
+        for rate in rates
     ]
 
 

@@ -210,7 +210,8 @@ class Bench:
     def grid(self, norm: str | Norm, rates: Sequence[float], *, epochs: int | None = None, **named: Any) -> Trained:
         """Train every rate with every tuning seed, once, and return all runs rate by rate; nothing is tested.
 
-        The last validation loss and accuracy are those with settled statistics: see `normlab.claims.settled`. Runs that are tuned for are to be as long: `epochs`, by default the bench's; `named` as for `program`.
+        The last validation loss and accuracy are those with settled statistics: see `normlab.claims.settled`. Runs that
+        are tuned for are to be as long: `epochs`, by default the bench's; `named` as for `program`.
         """
         found, epochs = as_norm(norm), epochs or self.epochs
         key = json.dumps([found.name, dict(found.options), epochs, named], sort_keys=True, default=str)

@@ -81,7 +81,9 @@ def measure(bench: Bench) -> pl.DataFrame:
         norm = NORMS["ghost"].with_options(ghost_batch_size=size)
         frames.append(_trajectories(bench, f"ghost {size}", norm, rate, 0, size))
     small = limited(bench)
-    for arm in ARMS if small else ():
+    for arm in ARMS:
+        if small is None:
+            break
         for choice, rate in enumerate(small.possible_rates(arm)):
             frames.append(_trajectories(small, arm, arm, rate, choice, samples="few"))
     return pl.concat(frames)

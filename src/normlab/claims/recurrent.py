@@ -49,8 +49,8 @@ def measure(bench: Bench) -> pl.DataFrame:
 
     Returns:
         One row per arm, gamma (null without a norm), choice (0: the best rate; then others that could have been
-        chosen), seed, quantity and step: arm, gamma, choice, rate, seed, quantity, step, value. Quantities: `running` and
-        `settled`, the score on the test data with running and with recomputed statistics (the same where the norm keeps
+        chosen), seed, quantity and step: arm, gamma, choice, rate, seed, quantity, step, value. Quantities: `running`
+        and `settled`, the score on the test data with running and with recomputed statistics (the same where the norm keeps
         none); of batch norm as in `CONDITIONS` also `own_score`, with the test batch's own; and of the first seeds
         `gradient` by time step, from 1.
     """
@@ -71,7 +71,7 @@ def measure(bench: Bench) -> pl.DataFrame:
                     for seed, value in zip(bench.seeds, values, strict=True)
                 ]
         if arm in GRADIENT_ARMS:
-            rows += [(arm, gamma, 0, 0.0, *rest) for gamma, *rest in _gradients(bench, program)]
+            rows += [(arm, gamma, 0, 0.0, *rest) for gamma, *rest in _gradients(bench, program)]  # type: ignore[misc]
     names = ("arm", "gamma", "choice", "rate", "seed", "quantity", "step", "value")
     kinds = (pl.String, pl.Float64, pl.Int64, pl.Float64, pl.Int64, pl.String, pl.Int64, pl.Float64)
     return pl.DataFrame(rows, schema=dict(zip(names, kinds, strict=True)), orient="row")

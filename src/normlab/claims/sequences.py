@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from normlab.claims.search import search
-from normlab.claims.settled import running_error, settled_error, with_settled_validation
+from normlab.claims.settled import running_error, settled_error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from normlab.claims.bench import Bench, Budget, Observe
     from normlab.claims.trained import Trained
@@ -93,16 +93,8 @@ def train_tuned(
         return epoch_order(seed, epoch, count)[:samples]
 
     tuning_seeds = bench.tuning_seeds[: TUNING_SEEDS[bench.budget]]
-
-    def grid(rates: Sequence[float]) -> Trained:
-        seeds = [seed for _ in rates for seed in tuning_seeds]
-        at = np.repeat(rates, len(tuning_seeds)).tolist()
-        return with_settled_validation(
-            program, bench.train(program, seeds, at, epochs, order=whole_batches, start=start, test=False)
-        )
-
-    found = []
-    for rate in search(grid, RATES, bench.dataset.task):
+    found: list[Tuned] = []
+    for rate in search(bench, program, RATES, tuning_seeds, epochs, order=whole_batches, start=start):
         watching = None if found else observe
         at = [rate] * len(bench.seeds)
         trained = bench.train(program, bench.seeds, at, epochs, order=whole_batches, start=start, observe=watching)
