@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from normlab.claims import search
 from normlab.claims.bench import Bench, as_norm
 from normlab.claims.trained import Trained
 from normlab.data import Dataset, load
@@ -75,9 +76,11 @@ class Scripted:
             mesh=SimpleNamespace(devices=np.array([SimpleNamespace(platform="cpu")])), train=(np.zeros(0), np.zeros(0))
         )
         self.trained: list[dict[str, Any]] = []
+        self.observed: list[list[Any]] = []
 
     def program(self, norm: Any, **named: Any) -> SimpleNamespace:
-        return SimpleNamespace(norm=as_norm(norm).name, **named)
+        objective = SimpleNamespace(uninformed_loss=2.0)
+        return SimpleNamespace(norm=as_norm(norm).name, trainer=SimpleNamespace(objective=objective), **named)
 
     def train(
         self, program: Any, seeds: Sequence[int], rates: Sequence[float], epochs: int | None = None, **named: Any
@@ -89,7 +92,9 @@ class Scripted:
         running, settled = np.array([self.error(program, *cell) for cell in cells]).T
         unknown, fine = np.zeros((1, len(seeds))), np.zeros(len(seeds), bool)
         tested = running if named.get("test", True) else np.full(len(seeds), np.nan)
-        found = Trained(unknown, unknown, settled[None], 1 - settled[None], fine, tested, 1 - tested, unknown[0])
+        found = Trained(
+            unknown, unknown, settled[None], 1 - settled[None], fine, tested, 1 - tested, np.zeros(1), self.observed
+        )
         object.__setattr__(found, "settled", settled)
         return found
 
@@ -110,9 +115,11 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Scripted]:
     """Return what makes a `Scripted` bench for a claim's module, whose settled errors are then those of the script."""
 
     def made(module: ModuleType, error: Callable[..., tuple[float, float]]) -> Scripted:
-        monkeypatch.setattr(module, "settled_error", lambda _bench, _program, trained: trained.settled)
+        if hasattr(module, "settled_error"):
+            monkeypatch.setattr(module, "settled_error", lambda _bench, _program, trained: trained.settled)
         if hasattr(module, "with_batch_statistics"):
             monkeypatch.setattr(module, "with_batch_statistics", lambda *_: np.full(3, 0.99))
+        monkeypatch.setattr(search, "with_settled_validation", lambda _program, trained: trained)
         return Scripted(error)
 
     return made

@@ -6,13 +6,61 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
+from normlab.claims.settled import settled
 from normlab.stats.choices import under_every_choice
 from normlab.stats.effect import Effect, paired_effects
+
+if TYPE_CHECKING:
+    from normlab.claims.bench import Bench
+    from normlab.claims.trained import Trained
+    from normlab.norms import Norm
+    from normlab.train.loop import RunState
+    from normlab.train.population import Population
+
+# Parts of an epoch, in the first epochs.
+PARTS, FINE_EPOCHS = 4, 2
+
+
+def followed(bench: Bench, norm: str | Norm, rate: float) -> tuple[Trained, np.ndarray, np.ndarray]:
+    """Train the bench's seeds at one rate, and watch them before training, early on in parts of an epoch, and later.
+
+    A network with batch norm may fit within its first epoch what another fits in all: watched by epochs, it would be
+    compared half-way between knowing nothing and its first epoch. A part draws its batches anew from all samples.
+
+    Returns:
+        The runs; the epochs seen when they were watched, (times,); training loss, test loss and test accuracy, all in
+        evaluation mode with settled statistics, (times, 3, runs).
+    """
+    whole = len(bench.dataset.train) // bench.batch_size
+    batches = max(1, whole // PARTS)
+    parts = max(1, whole // batches)
+
+    def seen(program: Population, state: RunState, part: int) -> np.ndarray | None:
+        if part % parts and part > FINE_EPOCHS * parts:
+            return None
+        now = settled(program, state)
+        loss, _accuracy = program.evaluate(now, program.capacity, "train")
+        return np.stack([loss, *program.evaluate(now, program.capacity, "test")])
+
+    rates = [rate] * len(bench.seeds)
+    trained = bench.train(
+        bench.program(norm),
+        bench.seeds,
+        rates,
+        bench.epochs * parts,
+        batches=batches if parts > 1 else None,
+        observe=seen,
+        validate=False,
+    )
+    times = [part for part, values in enumerate(trained.observed[0]) if values is not None]
+    # What pads the last group is cut off.
+    values = np.concatenate([np.array([group[part] for part in times]) for group in trained.observed], axis=2)
+    return trained, np.array(times) / parts, values[:, :, : len(trained.diverged)]
 
 
 def matched(evidence: pl.DataFrame) -> pl.DataFrame:

@@ -13,9 +13,8 @@ import polars as pl
 from normlab.claims.claim import Claim
 from normlab.claims.conditions import together
 from normlab.claims.drawing import Drawing
-from normlab.claims.equal_fit import dose_slopes, effect_at_equal_fit, error_at, lowest, matches
+from normlab.claims.equal_fit import dose_slopes, effect_at_equal_fit, error_at, followed, lowest, matches
 from normlab.claims.finding import Decision, Finding, decision_of, numbers
-from normlab.claims.fit import curves, watched
 from normlab.claims.lag import interval_words, over_choices
 from normlab.claims.reliance import KINDS, errors_without
 from normlab.norms import NORMS
@@ -39,7 +38,7 @@ SCHEMA: dict[str, Any] = {
     "choice": pl.Int64,
     "rate": pl.Float64,
     "seed": pl.Int64,
-    "epoch": pl.Int64,
+    "epoch": pl.Float64,
     "kind": pl.String,
     "removed": pl.Float64,
     "train_loss": pl.Float64,
@@ -58,12 +57,12 @@ HARDLY_LEARNED = 0.5
 def measure(bench: Bench) -> pl.DataFrame:
     """Train both arms at their own best rates, on all and on few training samples, and two sizes of ghost batches.
 
-    Every run is watched after every epoch, with statistics recomputed over its training samples. Ghost batches take
+    Every run is watched along its training, with statistics recomputed over its training samples. Ghost batches take
     batch norm's rate, and batch norm is the ghost norm whose ghost batch is the whole batch, so that it is a dose too.
 
     Returns:
         One row per arm, samples trained on, choice (0: the best rate; then others that could have been chosen), seed,
-        epoch (0: before the first) and share removed: arm, samples (`all` or `few`), dose (samples whose moments are
+        epoch (parts of one early on) and share removed: arm, samples (`all` or `few`), dose (samples whose moments are
         taken together; null without a norm), choice, rate, seed, epoch, kind (null; of the last epoch also what was
         removed, see `reliance`), removed (the share), train_loss (evaluation mode, whole training set; null where
         something was removed), test_error, metric, hardly_learned (the loss above which a match means little).
@@ -72,25 +71,24 @@ def measure(bench: Bench) -> pl.DataFrame:
     frames = []
     for arm in ARMS:
         for choice, rate in enumerate(bench.possible_rates(arm)):
-            frames.append(_trajectories(bench, arm, arm, rate, choice, whole if arm == "batch" else None))
-            frames.append(_removed(bench, arm, rate, choice))
+            frames += _followed(bench, arm, arm, rate, choice, whole if arm == "batch" else None)
     rate = bench.possible_rates("batch")[0]
     last = len(bench.dataset.train) % whole
     for smallest in GHOSTS:
         size = next(d for d in itertools.count(smallest) if 1 not in (whole % d, last % d))
         norm = NORMS["ghost"].with_options(ghost_batch_size=size)
-        frames.append(_trajectories(bench, f"ghost {size}", norm, rate, 0, size))
+        frames += _followed(bench, f"ghost {size}", norm, rate, 0, size)
     small = limited(bench)
     for arm in ARMS:
         if small is None:
             break
         for choice, rate in enumerate(small.possible_rates(arm)):
-            frames.append(_trajectories(small, arm, arm, rate, choice, samples="few"))
+            frames += _followed(small, arm, arm, rate, choice, samples="few")
     return pl.concat(frames)
 
 
 def limited(bench: Bench) -> Bench | None:
-    """Return a bench with a random share `FEW` of the training samples, and equally many steps; None if those are few.
+    """Return a bench with a random share `FEW` of the training samples, and twice the epochs; None if batches are few.
 
     Validation and test data stay, and so do seeds and network; rates are chosen anew.
     """
@@ -105,7 +103,7 @@ def limited(bench: Bench) -> Bench | None:
     chosen = np.sort(seeding.generator(0, "claims", "few samples").permutation(len(train))[:count])
     dataset = replace(bench.dataset, train=Part(train.x[chosen], train.y[chosen]))
     small = Bench(dataset, bench.model, bench.network, bench.budget)
-    small.seeds, small.tuning_seeds, small.epochs = bench.seeds, bench.tuning_seeds, round(bench.epochs / FEW)
+    small.seeds, small.tuning_seeds, small.epochs = bench.seeds, bench.tuning_seeds, 2 * bench.epochs
     return small
 
 
@@ -218,7 +216,7 @@ def draw(evidence: pl.DataFrame) -> Drawing:
     )
 
 
-def _trajectories(
+def _followed(
     bench: Bench,
     name: str,
     norm: str | Norm,
@@ -226,41 +224,26 @@ def _trajectories(
     choice: int,
     dose: int | None = None,
     samples: str = "all",
-) -> pl.DataFrame:
-    seen = curves(watched(bench, norm, rate), recomputed=True)
-    epochs = len(seen)
-    return _frame(
+) -> list[pl.DataFrame]:
+    """Return the curves of one arm at one rate, and what its networks lose; that is measured of the arms on all data."""
+    trained, epochs, seen = followed(bench, norm, rate)
+    told = {"arm": name, "samples": samples, "choice": choice, "rate": rate}
+    curves = _frame(
         bench,
-        arm=name,
-        samples=samples,
+        **told,
         dose=dose,
-        choice=choice,
-        rate=rate,
-        seed=np.tile(bench.seeds, epochs),
-        epoch=np.repeat(np.arange(epochs), len(bench.seeds)),
+        seed=np.tile(bench.seeds, len(epochs)),
+        epoch=np.repeat(epochs, len(bench.seeds)),
         train_loss=seen[:, 0].ravel().astype(float),
         test_error=(1 - seen[:, 2] if _has_classes(bench) else seen[:, 1]).ravel().astype(float),
     )
-
-
-def _removed(bench: Bench, arm: str, rate: float, choice: int) -> pl.DataFrame:
-    """Return the test error at the end with units or weights removed."""
-    program = bench.program(arm)
-    found = list(errors_without(bench, program, watched(bench, arm, rate)))
-    count = len(bench.seeds)
-    return _frame(
-        bench,
-        arm=arm,
-        samples="all",
-        dose=None,
-        choice=choice,
-        rate=rate,
-        seed=np.tile(bench.seeds, len(found)),
-        epoch=np.full(count * len(found), bench.epochs),
-        kind=np.repeat([kind for kind, *_ in found], count).tolist(),
-        removed=np.repeat([share for _, share, _ in found], count).astype(float),
-        test_error=np.concatenate([np.zeros(0), *(error for *_, error in found)]),
-    )
+    if name not in ARMS or samples != "all":
+        return [curves]
+    removed = [
+        _frame(bench, **told, seed=bench.seeds, epoch=epochs[-1], kind=kind, removed=share, test_error=error)
+        for kind, share, error in errors_without(bench, bench.program(norm), trained)
+    ]
+    return [curves, *removed]
 
 
 def _frame(bench: Bench, **columns: Any) -> pl.DataFrame:
@@ -330,7 +313,7 @@ CLAIM = Claim(
     kind="benefit",
     statement="Batch normalization acts as a regularizer.",
     protocol="each arm at its own best rate, and at others that could have been chosen; training loss in evaluation "
-    "mode and test error after every epoch, with statistics recomputed over the training samples; per pair, the test "
+    "mode and test error along the training, with statistics recomputed over the training samples; per pair, the test "
     "error at the lowest training loss that both runs reach, interpolated along each run; dose and response: ghost "
     "batches of two sizes, and batch norm, at one batch size and one rate; again with a quarter of the training "
     "samples; and with units or weights of the trained networks removed",

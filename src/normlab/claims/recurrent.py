@@ -50,9 +50,9 @@ def measure(bench: Bench) -> pl.DataFrame:
     Returns:
         One row per arm, gamma (null without a norm), choice (0: the best rate; then others that could have been
         chosen), seed, quantity and step: arm, gamma, choice, rate, seed, quantity, step, value. Quantities: `running`
-        and `settled`, the score on the test data with running and with recomputed statistics (the same where the norm keeps
-        none); of batch norm as in `CONDITIONS` also `own_score`, with the test batch's own; and of the first seeds
-        `gradient` by time step, from 1.
+        and `settled`, the score on the test data with running and with recomputed statistics (the same where the norm
+        keeps none); of batch norm as in `CONDITIONS` also `own_score`, with the test batch's own; and of the first
+        seeds `gradient` by time step, from 1.
     """
     rows: list[tuple[str, float | None, int, float, int, str, int | None, float]] = []
     given = {name: value for name, value in bench.network.items() if name not in ("gamma", "statistics")}
