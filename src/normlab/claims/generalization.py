@@ -225,7 +225,7 @@ def _followed(
     dose: int | None = None,
     samples: str = "all",
 ) -> list[pl.DataFrame]:
-    """Return the curves of one arm at one rate, and what its networks lose; that is measured of the arms on all data."""
+    """Return the curves of one arm at one rate; and of arms trained on all samples, what their networks lose."""
     trained, epochs, seen = followed(bench, norm, rate)
     told = {"arm": name, "samples": samples, "choice": choice, "rate": rate}
     curves = _frame(
