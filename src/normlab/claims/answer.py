@@ -48,6 +48,7 @@ class Answer:
             "statement": claim.statement,
             "protocol": claim.protocol,
             "metric": claim.metric,
+            "not_about": claim.not_about,
             "effect": finding.effect,
             "ci_low": finding.ci_low,
             "ci_high": finding.ci_high,

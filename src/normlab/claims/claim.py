@@ -41,6 +41,7 @@ class Claim:
         measure: (bench) -> evidence, one row per measured thing.
         judge: (evidence) -> finding.
         draw: (evidence) -> the one figure that shows it.
+        not_about: What must not move the verdict, and how that is kept out of it.
         applies: (bench) -> why it says nothing about this data or network; empty if it does.
         own_network: Whether it measures a network of its own, which needs its inputs scaled whatever the bench's does
             with them.
@@ -56,5 +57,6 @@ class Claim:
     measure: Callable[[Bench], pl.DataFrame]
     judge: Callable[[pl.DataFrame], Finding]
     draw: Callable[[pl.DataFrame], Drawing]
+    not_about: str = ""
     applies: Callable[[Bench], str] = always
     own_network: bool = False

@@ -9,6 +9,8 @@ from normlab.claims.finding import Decision, Verdict, decision_of
 from normlab.stats.effect import Effect
 from normlab.stats.verdict import judge
 
+ALPHA = 0.05
+
 
 @dataclass(frozen=True)
 class Together:
@@ -68,6 +70,22 @@ def together(decisions: Mapping[str, Decision], *, one_refutes: bool = False) ->
         conditions = "; ".join(sides)
     p_value = _p_value(verdict, decisions, one_refutes)
     return Together(verdict, p_value, conditions, decisions, _open(decisions))
+
+
+def all_needed(decisions: Mapping[str, Decision]) -> Together:
+    """Return the verdict on a claim that holds only if it does under every condition, and fails if it fails under one.
+
+    Args:
+        decisions: By condition. No correction is needed for *supported*: all tests must reject at the level. Of the
+            conditions that refute it the surest counts, its p-value times the number of conditions (Bonferroni).
+    """
+    refuting = [one.p_value for one in decisions.values() if one.verdict == "refuted" and one.p_value is not None]
+    if refuting and min(refuting) * len(decisions) <= ALPHA:
+        return Together("refuted", min(refuting) * len(decisions), "", decisions)
+    if all(decision.verdict == "supported" for decision in decisions.values()):
+        supporting = [one.p_value for one in decisions.values() if one.p_value is not None]
+        return Together("supported", max(supporting), "", decisions)
+    return Together("undecided", None, "", decisions, _open(decisions))
 
 
 def _p_value(verdict: Verdict, decisions: Mapping[str, Decision], one_refutes: bool) -> float | None:

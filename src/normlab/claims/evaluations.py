@@ -12,16 +12,17 @@ if TYPE_CHECKING:
     from normlab.claims.bench import Bench
     from normlab.claims.trained import Trained
     from normlab.train.loop import RunState
-    from normlab.train.population import Population
+    from normlab.train.population import PartName, Population
 
 
-def with_precise_statistics(bench: Bench, program: Population, trained: Trained) -> np.ndarray:
-    """Return the test error, (runs,), with statistics recomputed over the training set, in order of the runs.
+def with_precise_statistics(bench: Bench, program: Population, trained: Trained, part: PartName = "test") -> np.ndarray:
+    """Return the error on a part of the data, (runs,), with statistics recomputed over the training part.
 
     They are recomputed as in studies: `normlab.train.recompute.recomputed_state`.
     """
     losses, accuracies = zip(
-        *(program.test(program.recomputed(state), size) for state, size in _groups(program, trained)), strict=True
+        *(program.evaluate(program.recomputed(state), size, part) for state, size in groups(program, trained)),
+        strict=True,
     )
     return final_error(bench, np.concatenate(losses), np.concatenate(accuracies), trained.diverged)
 
@@ -61,18 +62,18 @@ def with_batch_statistics(bench: Bench, program: Population, trained: Trained) -
 
     every_run = jax.jit(jax.vmap(test, in_axes=(0, 0, None, None)))
     parts = []
-    for state, size in _groups(program, trained):
+    for state, size in groups(program, trained):
         loss, accuracy = every_run(state.trainable, state.non_trainable, x, y)
         parts.append((np.asarray(loss)[:size], np.asarray(accuracy)[:size]))
     loss, accuracy = (np.concatenate(part) for part in zip(*parts, strict=True))
     return final_error(bench, loss, accuracy, trained.diverged)
 
 
-def _groups(program: Population, trained: Trained) -> list[tuple[RunState, int]]:
+def groups(program: Population, trained: Trained) -> list[tuple[RunState, int]]:
     """Return the final state of each group of runs, with the number of runs in it that are not padding."""
     left = len(trained.diverged)
-    groups = []
+    found = []
     for state in trained.states:
-        groups.append((state, min(left, program.capacity)))
+        found.append((state, min(left, program.capacity)))
         left -= program.capacity
-    return groups
+    return found

@@ -20,3 +20,11 @@ def final_error(bench: Bench, loss: np.ndarray, accuracy: np.ndarray, diverged: 
     if bench.dataset.task == "regression":
         return counted_loss(loss, diverged, chance_loss(0))
     return 1.0 - counted_accuracy(accuracy, diverged)
+
+
+def chance_score(bench: Bench) -> float:
+    """Return the score at chance level, 1 - error: of always naming the most frequent class, or predicting the mean."""
+    if bench.dataset.task == "regression":
+        return 0.0
+    counts = np.bincount(bench.dataset.train.y.astype(np.int64))
+    return float(counts.max() / counts.sum())

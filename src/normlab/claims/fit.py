@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from normlab.claims.bench import as_norm
+from normlab.claims.settled import keeps_running_statistics, settled
 
 if TYPE_CHECKING:
     from normlab.claims.bench import Bench
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
 def watched(bench: Bench, norm: str | Norm, rate: float) -> Trained:
     """Train the bench's seeds at one rate, and watch them; kept, since claims ask for the same runs.
 
-    Observed, before the first epoch and after each: training loss, test loss and test accuracy, (3, capacity), all in
-    evaluation mode. See `curves`.
+    Observed, before the first epoch and after each: training loss, test and validation loss and accuracy, all in
+    evaluation mode, with running statistics and with recomputed ones (the same where the network keeps none),
+    (2, 5, capacity). See `curves`.
     """
     found = as_norm(norm)
     key = json.dumps([found.name, dict(found.options), rate, bench.seeds, bench.epochs], sort_keys=True, default=str)
@@ -31,12 +33,20 @@ def watched(bench: Bench, norm: str | Norm, rate: float) -> Trained:
     return bench.watched[key]
 
 
-def curves(trained: Trained) -> np.ndarray:
-    """Return training loss, test loss and test accuracy of watched runs, (epochs + 1, 3, runs)."""
+def curves(trained: Trained, *, recomputed: bool = False) -> np.ndarray:
+    """Return training loss, test and validation loss and accuracy of watched runs, (epochs + 1, 5, runs)."""
     # What pads the last group is cut off.
-    return np.concatenate([np.array(group) for group in trained.observed], axis=2)[:, :, : len(trained.diverged)]
+    seen = np.concatenate([np.array(group) for group in trained.observed], axis=3)
+    return seen[:, int(recomputed), :, : len(trained.diverged)]
 
 
 def _fit(program: Population, state: RunState, _: int) -> np.ndarray:
-    loss, _accuracy = program.evaluate(state, program.capacity, "train")
-    return np.stack([loss, *program.evaluate(state, program.capacity, "test")])
+    def seen(now: RunState) -> np.ndarray:
+        loss, _accuracy = program.evaluate(now, program.capacity, "train")
+        test, validation = (program.evaluate(now, program.capacity, part) for part in ("test", "validation"))
+        return np.stack([loss, *test, *validation])
+
+    running = seen(state)
+    return np.stack(
+        [running, seen(settled(program, state)) if keeps_running_statistics(program.trainer.model) else running]
+    )

@@ -13,6 +13,7 @@ from normlab.claims.claim import Claim
 from normlab.claims.conditions import decide_each
 from normlab.claims.drawing import Drawing, quartiles
 from normlab.claims.finding import Finding, numbers
+from normlab.stats.choices import under_every_choice
 from normlab.stats.effect import Effect, paired_effect
 
 if TYPE_CHECKING:
@@ -27,37 +28,44 @@ LARGEST_SLOPE = 10.0
 # Squares of smaller norms, or larger ones, are near float32's limits.
 FITTED_NORMS = (1e-16, 1e16)
 FEWEST_LAYERS = 3
-# A network that trains at its depth gets its loss below this share of the loss of knowing nothing.
-TRAINS_BELOW = 0.5
 
 
 def measure(bench: Bench) -> pl.DataFrame:
     """Measure ‖∂L/∂h_l‖ of deep networks at the start and after training, and train shallower ones too.
 
-    Every arm and activation trains at its own best rate at the largest depth, found on another seed.
+    Every arm and activation trains at its own best rate at the largest depth, found on other seeds, and at every other
+    one that could have been chosen.
 
     Returns:
-        One row per arm, activation, seed, time and layer: arm, activation, depth, seed, time, layer (1 is next to the
-        input), rate, norm. Times: `start`, `trained`, and `start, weights doubled` for ReLU. And, with time `loss`,
-        one row per depth: the training loss at the rate that is best there (layer null, norm the mean over the last
-        quarter of the training as a share of the loss of knowing nothing).
+        One row per arm, activation, choice of the rate, seed, time and layer: arm, activation, depth, rate, choice (0
+        for the best rate), seed, time, layer (1 is next to the input), norm. Times: `start`, `trained`, and `start,
+        weights doubled` for ReLU. And, with time `loss`, one row per depth: the training loss at the rate that is best
+        there (seed, choice and layer null, norm the mean over the last quarter of the training as a share of the loss
+        of knowing nothing).
     """
-    from normlab.claims.deep_gradients import losses_by_depth, norms_by_layer, program
+    from normlab.claims.deep_gradients import (
+        best_by_depth,
+        losses_by_depth,
+        norms_by_layer,
+        possible_rates,
+        program,
+    )
 
     frames = []
     for arm in ARMS:
         trains = program(bench, arm)
         losses = losses_by_depth(bench, trains)
-        deepest = losses.filter(pl.col("depth") == losses["depth"].max())
-        rates = dict(deepest.select("activation", "rate").iter_rows())
-        frames += [part.with_columns(arm=pl.lit(arm)) for part in (losses, norms_by_layer(bench, trains, rates))]
+        best = best_by_depth(losses).with_columns(time=pl.lit("loss"))
+        norms = norms_by_layer(bench, trains, possible_rates(losses))
+        frames += [part.with_columns(arm=pl.lit(arm)) for part in (best, norms)]
     return pl.concat(frames, how="diagonal")
 
 
 def judge(evidence: pl.DataFrame) -> Finding:
     """Judge |slope| of log ‖∂L/∂h_l‖² over l, batch minus none: lower mends. Each activation and time is a condition.
 
-    A pair is a seed; p-values are corrected over the conditions. Conditional: mended under some conditions, made worse
+    A pair is a seed; after training an effect counts only if it does at every rate that could have been chosen.
+    P-values are corrected over the conditions. Conditional: mended under some conditions, made worse
     or left equivalent under others.
     """
     slopes = slopes_of(evidence)
@@ -67,7 +75,7 @@ def judge(evidence: pl.DataFrame) -> Finding:
     depth = int(slopes["depth"][0])
     means = {
         (activation, time, arm): float(part["slope"].mean())  # type: ignore[arg-type]
-        for (activation, time, arm), part in slopes.group_by("activation", "time", "arm")
+        for (activation, time, arm), part in slopes.filter(pl.col("choice") == 0).group_by("activation", "time", "arm")
     }
     sentences = [
         f"{name}: {means[(*condition, 'none')]:+.2g} without, {means[(*condition, 'batch')]:+.2g} with batch norm, "
@@ -126,8 +134,8 @@ def draw(evidence: pl.DataFrame) -> Drawing:
 
 
 def slopes_of(evidence: pl.DataFrame) -> pl.DataFrame:
-    """Return `slope` per arm, activation, depth, seed and time: least squares of log ‖∂L/∂h_l‖² over l."""
-    keys = ["arm", "activation", "depth", "seed", "time"]
+    """Return `slope` per arm, activation, depth, choice, seed and time: least squares of log ‖∂L/∂h_l‖² over l."""
+    keys = ["arm", "activation", "depth", "choice", "seed", "time"]
     parts = evidence.filter(pl.col("time") != "loss").sort(*keys, "layer").group_by(keys, maintain_order=True)
     rows = [(*key, _slope(part["layer"].to_numpy(), part["norm"].to_numpy())) for key, part in parts]
     return pl.DataFrame(rows, schema=[*keys, "slope"], orient="row")
@@ -142,14 +150,28 @@ def _slope(layers: np.ndarray, norms: np.ndarray) -> float:
 
 
 def _effect(slopes: pl.DataFrame, activation: str, time: str) -> Effect:
-    chosen = slopes.filter(pl.col("activation") == activation, pl.col("time") == time)
-    paired = chosen.pivot("arm", index="seed", values="slope").sort("seed")
-    absolute = {arm: paired[arm].abs().to_numpy() for arm in ARMS}
-    return paired_effect(absolute["batch"], absolute["none"], margin=MARGIN, higher_is_better=False)
+    """Return the effect on |slope|, whatever rates were chosen."""
+    chosen = slopes.filter(pl.col("activation") == activation, pl.col("time") == time).sort("choice", "seed")
+    absolute = {
+        arm: [
+            part["slope"].abs().to_numpy()
+            for _, part in chosen.filter(pl.col("arm") == arm).group_by("choice", maintain_order=True)
+        ]
+        for arm in ARMS
+    }
+    return under_every_choice(
+        [
+            paired_effect(batch, none, margin=MARGIN, higher_is_better=False)
+            for batch in absolute["batch"]
+            for none in absolute["none"]
+        ]
+    )
 
 
 def _deepest(evidence: pl.DataFrame) -> dict[tuple[str, str], int]:
     """Return the largest depth that trained, by activation and arm; 0 if none did."""
+    from normlab.claims.deep_gradients import TRAINS_BELOW
+
     rows = evidence.filter(pl.col("time") == "loss").select("activation", "arm", "depth", "norm").iter_rows()
     found = dict.fromkeys(itertools.product(ACTIVATIONS, ARMS), 0)
     for activation, arm, depth, share in rows:
@@ -164,8 +186,8 @@ CLAIM = Claim(
     own_network=True,
     statement="Batch normalization mends vanishing and exploding gradients.",
     protocol="equal Dense layers of 64 units (weights after He for ReLU, after LeCun for sigmoid and tanh), norm "
-    "before the activation; ‖∂L/∂h_l‖ over all layers at the start and after training at each arm's own best rate; "
-    "shallower ones too, for the deepest that trains",
+    "before the activation; ‖∂L/∂h_l‖ in training mode over all layers at the start and after training at each arm's "
+    "own best rate, and at every rate that could have been chosen; shallower ones too, for the deepest that trains",
     metric="|slope per layer| of log ‖∂L/∂h_l‖², batch minus none, in each of three activations at the start and after "
     "training (the effect shown is sigmoid's at the start)",
     expected="mended where activations saturate; but at the start of a wide network batch norm itself makes the "
@@ -176,4 +198,6 @@ CLAIM = Claim(
     measure=measure,
     judge=judge,
     draw=draw,
+    not_about="the size of the gradient or the loss that an arm has reached: both move the height of log ‖∂L/∂h_l‖² "
+    "over l, and only its slope is judged; nor running statistics, which training mode does not use",
 )

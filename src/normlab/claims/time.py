@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 ROUNDS: dict[Budget, int] = {"quick": 20, "full": 40}
 # Turns per round, of which the fastest counts: what other processes take from the machine only adds.
-TURNS = 5
+TURNS = 3
 # Steps, or inferences, per timed call: long against the start of a program, short against a pause of the machine.
 STEPS = 50
 INFERENCES = 5
@@ -172,4 +172,6 @@ CLAIM = Claim(
     measure=measure,
     judge=judge,
     draw=draw,
+    not_about="how many steps are needed (faster-convergence), compiling, what a call costs without steps, or pauses "
+    "of the machine, which the fastest turn of a round leaves out; what is learned cannot move it: the rate is 0",
 )

@@ -119,8 +119,12 @@ def _card(card: Mapping[str, Any]) -> str:
     ]
     rows += [
         (name, card[key])
-        for name, key in (("Depends on", "conditions"), ("Would change it", "would_change"))
-        if card[key]
+        for name, key in (
+            ("Not about", "not_about"),
+            ("Depends on", "conditions"),
+            ("Would change it", "would_change"),
+        )
+        if card.get(key)
     ]
     evidence = [counted(card["pairs"], "pair")] if card["pairs"] else []
     evidence += [f"corrected p {card['p_value']:.2g} (Holm)"] if card["p_value"] is not None else []

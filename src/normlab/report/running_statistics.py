@@ -11,11 +11,9 @@ from normlab.report.quantities import counted, difference_scale, label_of, shown
 from normlab.report.records import recomputed, shown_comparisons
 from normlab.report.stopping import confidence
 from normlab.report.words import interval, sentence
+from normlab.stats.bootstrap import FEWEST_PAIRS
 
 Row = Mapping[str, Any]
-
-# Below so many pairs an interval is too short to trust: then every pair must show the cost.
-_FEWEST_PAIRS = 6
 
 
 def answer(summary: Row, comparison: Row) -> str:
@@ -110,7 +108,7 @@ def _costs(entry: Row) -> bool:
     """Return whether running statistics are shown to be worse than recomputed ones."""
     if entry["difference"] is None:
         return False
-    if entry["pairs"] < _FEWEST_PAIRS or entry["ci_low"] is None or entry["ci_high"] is None:
+    if entry["pairs"] < FEWEST_PAIRS or entry["ci_low"] is None or entry["ci_high"] is None:
         return bool(entry["pairs_worse"] == entry["pairs"])
     return bool(entry["ci_high"] < 0 if _higher_is_better(entry) else entry["ci_low"] > 0)
 
@@ -143,7 +141,7 @@ def _cost(entry: Row) -> str:
         what = f"cost {size}" if is_loss else f"gain {size}"
     bounds = interval(entry)
     pairs = counted(entry["pairs"], "pair")
-    if bounds is None or entry["pairs"] < _FEWEST_PAIRS:
+    if bounds is None or entry["pairs"] < FEWEST_PAIRS:
         return f"{what} (worse in {entry['pairs_worse']} of {pairs})"
     return f"{what} (running minus recomputed: {confidence(entry)} interval {bounds}, {pairs})"
 
