@@ -42,7 +42,8 @@ class Folded:
 
     def proof(self) -> Table:
         """Return the measured differences as a table for a rich console."""
-        headers = ("input", ">samples", ">max difference", ">relative", ">error before", ">error after", "where")
+        # "before" and "after": relative errors against float64.
+        headers = ("input", ">samples", ">max difference", ">relative", ">before", ">after", "where")
         rows = [
             (
                 *(row.inputs, str(row.samples), f"{row.largest:.1e}", f"{row.relative:.1e}"),
