@@ -111,6 +111,18 @@ def test_parquet_follows_the_same_rules(tmp_path: Path, series: pl.Series, messa
     read_columns(path, TableOptions("y", drop=("a",))).require_usable()
 
 
+@pytest.mark.parametrize(
+    "dtype", [pl.UInt8, pl.Int8, pl.Int16, pl.UInt32, pl.UInt64, pl.Int128, pl.Float32, pl.Decimal(10, 2)], ids=str
+)
+def test_every_type_of_numbers_is_an_input(tmp_path: Path, dtype: pl.DataType) -> None:
+    path = tmp_path / "t.parquet"
+    pl.DataFrame({"a": pl.Series([5, 7, 9] * 10).cast(dtype), "n": [None] * N, "y": [0, 1] * 15}).write_parquet(path)
+    columns = read_columns(path, TableOptions("y"))
+    columns.require_usable()
+    assert columns.used.columns == ["a", "y"]
+    assert columns.notes == ("Column 'n' has no values: left out.",)
+
+
 def test_names_that_occur_twice(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("a,b,a,y\n" + "".join(f"1,{value},2,{row % 2}\n" for row, value in enumerate(VALUES)))

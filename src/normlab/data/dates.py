@@ -38,8 +38,10 @@ def are_dates(text: pl.Series) -> pl.Series:
 
 def are_compact_dates(numbers: pl.Series) -> bool:
     """Whether all whole numbers of a column are dates written as year, month and day in eight digits."""
-    days = numbers.drop_nulls()
-    if len(days) < _FEWEST_DAYS or days.min() == days.max():
+    import polars as pl
+
+    days = numbers.drop_nulls().cast(pl.Int64, strict=False)
+    if len(days) < _FEWEST_DAYS or days.null_count() or days.min() == days.max():
         return False
     inside = (days >= _FIRST_DAY) & (days <= _LAST_DAY)
     month, day = days // 100 % 100, days % 100
