@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -11,6 +11,9 @@ import pytest
 from normlab.claims.bench import Bench
 from normlab.data import Dataset, load
 from normlab.data.dataset import Part
+
+if TYPE_CHECKING:
+    from tests.claims.planted import PlantedBench
 
 
 @pytest.fixture(scope="session")
@@ -34,6 +37,22 @@ def trainings(tiny: Bench, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, i
     monkeypatch.setattr(tiny, "train", noting)
     monkeypatch.setattr(tiny, "_grids", {})
     return noted
+
+
+@pytest.fixture(scope="session")
+def planted(_devices: None) -> PlantedBench:
+    """Return the bench of planted networks that tests of claims share; what it has compiled and tuned it keeps."""
+    from tests.claims import planted
+
+    return planted.PlantedBench(
+        {
+            planted.SENSITIVE: planted.plain,
+            planted.INSENSITIVE: planted.insensitive,
+            planted.LOW: planted.low,
+            planted.SETTLED: planted.lagging(0.5),
+            planted.LAGGING: planted.lagging(0.9999),
+        }
+    )
 
 
 def drawn_data(num_training: int) -> Dataset:

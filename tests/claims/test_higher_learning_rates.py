@@ -1,17 +1,58 @@
-"""Higher learning rates: planted divergence, judged each way; one small real ladder."""
+"""Higher learning rates: planted divergence and planted networks, judged each way."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 
 import polars as pl
 import pytest
 
+from normlab.claims import higher_learning_rates
 from normlab.claims.bench import Bench
 from normlab.claims.higher_learning_rates import CLAIM, rung
+from tests.claims.planted import INSENSITIVE, LOW, SENSITIVE, PlantedBench, judged, low, measured, plain
 
 RATES = [rung(index) for index in range(-2, 7)]  # 0.1 to 1000
+
+
+@pytest.fixture(scope="module")
+def networks(_devices: None) -> pl.DataFrame:
+    """Return the evidence of planted networks: outputs times ten tolerate a hundredth of the rate."""
+    bench = PlantedBench({SENSITIVE: partial(plain, gain=10.0), INSENSITIVE: plain, LOW: low})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(higher_learning_rates, "STEPS", {"quick": 24})
+        return measured(higher_learning_rates, bench, SENSITIVE, INSENSITIVE, LOW)
+
+
+@pytest.mark.parametrize(
+    ("none", "batch", "allowed"),
+    [
+        (SENSITIVE, INSENSITIVE, {"supported"}),
+        (INSENSITIVE, SENSITIVE, {"refuted"}),
+        (LOW, INSENSITIVE, {"refuted", "undecided"}),
+        (INSENSITIVE, LOW, {"refuted", "undecided"}),
+    ],
+)
+def test_planted_networks_are_judged_by_what_they_tolerate(
+    networks: pl.DataFrame, none: str, batch: str, allowed: set[str]
+) -> None:
+    finding = judged(higher_learning_rates, networks, none, batch)
+    assert finding.verdict in allowed
+    sign = {SENSITIVE: 1, INSENSITIVE: -1}.get(none, 0) if LOW not in (none, batch) else 0
+    assert finding.effect == pytest.approx(2.0 * sign, abs=0.75)
+
+
+def test_a_ladder_ends_where_all_have_diverged_and_begins_where_none_has(networks: pl.DataFrame) -> None:
+    assert networks["batch_size"].unique().sort().to_list() == [4, 32]
+    for _, part in networks.group_by("arm", "batch_size"):
+        assert not part.filter(pl.col("rate") == part["rate"].min())["diverged"].any()
+        ever = part.group_by("seed").agg(pl.col("diverged").any())
+        assert ever["diverged"].all()
+        assert sorted(ever["seed"]) == list(range(12))
+        first = part.group_by("seed").agg(pl.col("rate").filter(pl.col("diverged")).min())
+        assert first["rate"].max() == part["rate"].max()  # it goes no further
 
 
 def _evidence(**tolerated: Sequence[float]) -> pl.DataFrame:
@@ -51,20 +92,21 @@ def test_the_largest_rate_that_one_in_ten_runs_diverges_at() -> None:
     # Of ten runs one may fall short of it, two may not.
     one, two = [1.0] + [10.0] * 9, [1.0] * 2 + [10.0] * 8
     finding = CLAIM.judge(_evidence(none_32=one, batch_32=two, none_4=one, batch_4=two))
-    assert finding.details["largest_rate_borne"]["batch size 32"] == pytest.approx({"none": 10.0, "batch": 1.0})
+    assert finding.details["largest_rate_tolerated"]["batch size 32"] == pytest.approx({"none": 10.0, "batch": 1.0})
 
 
-def test_a_run_that_diverges_once_bears_no_larger_rate() -> None:
+def test_a_run_that_diverges_once_tolerates_no_larger_rate() -> None:
     evidence = _evidence(none_32=LOW, batch_32=HIGH, none_4=LOW, batch_4=HIGH)
     odd = (pl.col("arm") == "batch") & (pl.col("rate") == 1.0)
     finding = CLAIM.judge(evidence.with_columns(pl.col("diverged") | odd))
-    assert finding.details["largest_rate_borne"]["batch size 32"]["batch"] == pytest.approx(0.3)
+    assert finding.details["largest_rate_tolerated"]["batch size 32"]["batch"] == pytest.approx(0.3)
 
 
 def test_below_and_above_the_ladder() -> None:
     finding = CLAIM.judge(_evidence(none_32=[0.01] * 12, batch_32=[1e9] * 12, none_4=LOW, batch_4=HIGH))
     assert finding.effect == pytest.approx(4.5)  # half a decade below 0.1, to 1000
     assert finding.details["never_diverged"] == 12
+    assert "12 of 48 runs never diverged up to 1e+08, the end of the ladder." in finding.answer
 
 
 def test_the_figure_counts_runs() -> None:
@@ -77,14 +119,3 @@ def test_the_figure_counts_runs() -> None:
 def test_an_epoch_can_be_cut_to_some_batches(tiny: Bench) -> None:
     trained = tiny.train(tiny.program("none"), [0, 1], [0.1, 0.1], 2, batches=3)
     assert (trained.states[0].step == 2 * (3 + 1)).all()  # the short last batch is always taken
-
-
-def test_a_real_ladder_ends_where_all_have_diverged(tiny: Bench) -> None:
-    evidence = CLAIM.measure(tiny)
-    assert evidence["batch_size"].unique().sort().to_list() == [4, 32]
-    for _, part in evidence.group_by("arm", "batch_size"):
-        assert not part.filter(pl.col("rate") == part["rate"].min())["diverged"].any()
-        ever = part.group_by("seed").agg(pl.col("diverged").any())
-        assert ever["diverged"].all()
-        assert sorted(ever["seed"]) == tiny.seeds
-    assert CLAIM.judge(evidence).details["never_diverged"] == 0

@@ -39,8 +39,8 @@ def measure(bench: Bench) -> pl.DataFrame:
     Returns:
         One row per run and epoch: arm, stage (tuning or fresh), seed, rate, choice (0 for the best rate, then the
         others that could have been chosen; null for other rates), epoch, step, seconds (of the epoch, per run),
-        val_accuracy (null without classes), val_loss; and of fresh runs settled_accuracy and settled_loss, the same with recomputed
-        statistics where the network keeps running ones.
+        val_accuracy (null without classes), val_loss; and of fresh runs settled_accuracy and settled_loss, the same
+        with recomputed statistics where the network keeps running ones.
     """
     grid = sorted({rate for arm in ARMS for rate in bench.tried_rates(arm)})
     frames = []

@@ -178,7 +178,8 @@ def _references(searched: pl.DataFrame) -> pl.DataFrame:
             own = means.filter(pl.col("arm") == arm)
             others = own.filter(pl.col("seed") != seed)
             best = (others if len(others) else own).head(1).select(*BOX)
-            found.append(best.with_columns(seed=pl.lit(seed), trial=pl.lit(TRIALS + number), is_reference=pl.lit(True)))
+            places = {"seed": pl.lit(seed, pl.Int64), "trial": pl.lit(TRIALS + number, pl.Int64)}
+            found.append(best.with_columns(**places, is_reference=pl.lit(True)))
     return _twice(pl.concat(found)).select(_search(0).columns)
 
 

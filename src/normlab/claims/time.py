@@ -172,6 +172,6 @@ CLAIM = Claim(
     measure=measure,
     judge=judge,
     draw=draw,
-    not_about="how many steps are needed (faster-convergence), compiling, what a call costs without steps, or pauses of "
-    "the machine, which the fastest turn of a round leaves out; what is learned cannot move it: the rate is 0",
+    not_about="how many steps are needed (faster-convergence), compiling, what a call costs without steps, or pauses "
+    "of the machine, which the fastest turn of a round leaves out; what is learned cannot move it: the rate is 0",
 )
