@@ -83,7 +83,8 @@ def insensitive(dataset: Dataset) -> keras.Model:
 def lagging(momentum: float) -> Callable[[Dataset], keras.Model]:
     """Return what builds `plain` with batch norm whose running statistics follow with this momentum."""
     return lambda dataset: plain(
-        dataset, layers=(keras.layers.Rescaling(10.0), keras.layers.BatchNormalization(momentum=momentum, name="norm"))
+        dataset,
+        layers=(keras.layers.Rescaling(10.0, 30.0), keras.layers.BatchNormalization(momentum=momentum, name="norm")),
     )
 
 

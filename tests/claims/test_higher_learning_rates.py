@@ -66,14 +66,14 @@ def _evidence(**tolerated: Sequence[float]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=columns, orient="row")
 
 
-LOW, HIGH, MIXED = [1.0, 1.0, 3.0] * 4, [30.0, 100.0, 100.0] * 4, [1.0, 100.0] * 6
+SMALL, LARGE, MIXED = [1.0, 1.0, 3.0] * 4, [30.0, 100.0, 100.0] * 4, [1.0, 100.0] * 6
 CASES = {
-    "gain at both": (LOW, HIGH, LOW, HIGH, "supported"),
-    "gain at none": (LOW, LOW, HIGH, HIGH, "refuted"),
-    "loss at both": (HIGH, LOW, HIGH, LOW, "refuted"),
-    "gain at 32 only": (LOW, HIGH, LOW, LOW, "conditional"),
-    "gain at 32, loss at 4": (LOW, HIGH, HIGH, LOW, "conditional"),
-    "open at 4": (LOW, HIGH, MIXED, MIXED[::-1], "undecided"),
+    "gain at both": (SMALL, LARGE, SMALL, LARGE, "supported"),
+    "gain at none": (SMALL, SMALL, LARGE, LARGE, "refuted"),
+    "loss at both": (LARGE, SMALL, LARGE, SMALL, "refuted"),
+    "gain at 32 only": (SMALL, LARGE, SMALL, SMALL, "conditional"),
+    "gain at 32, loss at 4": (SMALL, LARGE, LARGE, SMALL, "conditional"),
+    "open at 4": (SMALL, LARGE, MIXED, MIXED[::-1], "undecided"),
 }
 
 
@@ -96,21 +96,21 @@ def test_the_largest_rate_that_one_in_ten_runs_diverges_at() -> None:
 
 
 def test_a_run_that_diverges_once_tolerates_no_larger_rate() -> None:
-    evidence = _evidence(none_32=LOW, batch_32=HIGH, none_4=LOW, batch_4=HIGH)
+    evidence = _evidence(none_32=SMALL, batch_32=LARGE, none_4=SMALL, batch_4=LARGE)
     odd = (pl.col("arm") == "batch") & (pl.col("rate") == 1.0)
     finding = CLAIM.judge(evidence.with_columns(pl.col("diverged") | odd))
     assert finding.details["largest_rate_tolerated"]["batch size 32"]["batch"] == pytest.approx(0.3)
 
 
 def test_below_and_above_the_ladder() -> None:
-    finding = CLAIM.judge(_evidence(none_32=[0.01] * 12, batch_32=[1e9] * 12, none_4=LOW, batch_4=HIGH))
+    finding = CLAIM.judge(_evidence(none_32=[0.01] * 12, batch_32=[1e9] * 12, none_4=SMALL, batch_4=LARGE))
     assert finding.effect == pytest.approx(4.5)  # half a decade below 0.1, to 1000
     assert finding.details["never_diverged"] == 12
     assert "12 of 48 runs never diverged up to 1e+08, the end of the ladder." in finding.answer
 
 
 def test_the_figure_counts_runs() -> None:
-    rows = CLAIM.draw(_evidence(none_32=LOW, batch_32=HIGH, none_4=LOW, batch_4=HIGH)).rows
+    rows = CLAIM.draw(_evidence(none_32=SMALL, batch_32=LARGE, none_4=SMALL, batch_4=LARGE)).rows
     shares = {row["x"]: row["y"] for row in rows if row["series"] == "none, batch size 32"}
     assert [shares[rate] for rate in (1.0, 3.0, 10.0)] == pytest.approx([0.0, 2 / 3, 1.0])
     assert len(rows) == 4 * len(RATES)
