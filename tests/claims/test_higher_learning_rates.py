@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import partial
+from types import SimpleNamespace
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -53,6 +55,24 @@ def test_a_ladder_ends_where_all_have_diverged_and_begins_where_none_has(network
         assert sorted(ever["seed"]) == list(range(12))
         first = part.group_by("seed").agg(pl.col("rate").filter(pl.col("diverged")).min())
         assert first["rate"].max() == part["rate"].max()  # it goes no further
+
+
+def test_a_ladder_is_climbed_and_descended_at_its_own_rates() -> None:
+    """From 1 down to 0.1, where neither of two runs diverges, and up to 10, where both have."""
+    limits = np.array([0.1, 3.0])
+
+    def train(_: object, seeds: Sequence[int], rates: Sequence[float], __: int, **named: object) -> SimpleNamespace:
+        assert (len(seeds), named["batches"]) == (2, 3)  # all full batches, if there are fewer than steps
+        told = np.array([rates])
+        return SimpleNamespace(diverged=told[0] > limits, val_accuracy=told, val_loss=told)
+
+    data = SimpleNamespace(train=range(100), task="classification")
+    bench = SimpleNamespace(dataset=data, budget="quick", seeds=[5, 6], train=train)
+    program = SimpleNamespace(trainer=SimpleNamespace(batch_size=32))
+    found = pl.concat(higher_learning_rates._ladder(bench, program, 0))  # type: ignore[arg-type]
+    assert found["rate"].unique(maintain_order=True).to_list() == [0.1, 0.3, 1.0, 3.0, 10.0]
+    assert (found["val_loss"] == found["rate"]).all()
+    assert found.filter(pl.col("seed") == 6)["diverged"].to_list() == [False] * 4 + [True]
 
 
 def _evidence(**tolerated: Sequence[float]) -> pl.DataFrame:

@@ -72,6 +72,8 @@ def judge(evidence: pl.DataFrame) -> Finding:
     times = restricted_times(batch, none, horizon)
     decisions = {name: decision_of(one) for name, one in zip(own, judged, strict=True)}
     decisions[COMMON] = _checked(decisions[COMMON], own[COMMON], times)
+    ends = restricted_times(*_times(fresh[0], target, own_end=True), horizon)
+    decisions[OWN] = _checked(decisions[OWN], own[OWN], ends)
     found = all_needed(decisions)
     details = _details(evidence, fresh[0], target, horizon, times, log_rank(batch, none, horizon).paired_p_value)
     area, lag = details["epochs_over_the_grid"], details["epochs_with_running_statistics"]
@@ -175,7 +177,7 @@ def _effects(fresh: list[pl.DataFrame], horizon: float, *, own: bool) -> Effect:
 
 
 def _checked(decision: Decision, effect: Effect, times: RestrictedTimes) -> Decision:
-    """Return the decision on the common target, undecided where the ratio disagrees or misses could hide a gain."""
+    """Return the decision, undecided where the ratio of means disagrees or misses could hide a gain."""
     ratio = times.ratio_interval
     agrees = ratio.high < 1 if effect.difference < 0 else ratio.low > 1
     told_apart = effect.ci_low > 0 or effect.ci_high < 0

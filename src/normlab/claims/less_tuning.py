@@ -78,7 +78,8 @@ def judge(evidence: pl.DataFrame) -> Finding:
         arm: (_tables(evidence, arm, trials_only=True)[1] >= own.best - NEAR).mean(axis=(1, 2))
         for arm, own in lost.items()
     }
-    lag = (evidence["score"] - evidence["running_score"]).filter(evidence["arm"] == "batch").mean()
+    batch = evidence.filter(pl.col("arm") == "batch")
+    lag = float(np.mean(batch["score"].to_numpy() - batch["running_score"].to_numpy()))
     answer = (
         f"Averaged over searches of one to {curves['batch'].shape[1]} random trials, what is found lies "
         f"{lost['batch'].losses.mean():.3f} below batch norm's own best ({lost['batch'].best:.3f}), and "
