@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -14,6 +14,9 @@ from normlab.claims.bench import Bench, as_norm
 from normlab.claims.trained import Trained
 from normlab.data import Dataset, load
 from normlab.data.dataset import Part
+
+if TYPE_CHECKING:
+    from tests.claims.planted import PlantedBench
 
 
 @pytest.fixture(scope="session")
@@ -37,6 +40,22 @@ def trainings(tiny: Bench, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, i
     monkeypatch.setattr(tiny, "train", noting)
     monkeypatch.setattr(tiny, "_grids", {})
     return noted
+
+
+@pytest.fixture(scope="session")
+def planted(_devices: None) -> PlantedBench:
+    """Return the bench of planted networks that tests of claims share; what it has compiled and tuned it keeps."""
+    from tests.claims import planted
+
+    return planted.PlantedBench(
+        {
+            planted.SENSITIVE: planted.plain,
+            planted.INSENSITIVE: planted.insensitive,
+            planted.LOW: planted.low,
+            planted.SETTLED: planted.lagging(0.5),
+            planted.LAGGING: planted.lagging(0.9999),
+        }
+    )
 
 
 def drawn_data(num_training: int) -> Dataset:

@@ -1,76 +1,169 @@
-"""The claim about initial weights: planted evidence both ways, and the scaling of real initial weights."""
+"""The claim about initial weights: planted tables and planted networks both ways, and how initial weights are made."""
 
 from __future__ import annotations
 
+import itertools
+
+import keras
 import numpy as np
 import polars as pl
 import pytest
 
 from normlab.claims import initialization
-from normlab.claims.initialization import CLAIM
+from normlab.claims.bench import Bench
+from normlab.claims.initial_weights import SCHEMES, Drawn
+from normlab.claims.initialization import CLAIM, EXPONENTS, area_weights
+from tests.claims.planted import INSENSITIVE, LAGGING, LOW, SENSITIVE, SETTLED, PlantedBench, judged, measured
+
+STARTS = (-5, 0, 5)
 
 
-def _planted(gain: float, spread: float = 0.01) -> pl.DataFrame:
-    rng = np.random.default_rng(0)
-    rows = [
-        {
-            "arm": arm,
-            "seed": seed,
-            "exponent": exponent,
-            "rate": 0.1,
-            "score": 0.5 + (arm == "batch") * gain + e,
-        }
-        for seed in range(8)
-        for exponent in initialization.EXPONENTS
-        for arm, on, e in (("none", 0, 0.0), ("batch", 1, spread * rng.normal()))
-    ]
-    return pl.DataFrame(rows)
+@pytest.fixture(scope="module")
+def networks(planted: PlantedBench) -> pl.DataFrame:
+    """Return the evidence of five planted networks, from three scales and two schemes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(initialization, "EXPONENTS", STARTS)
+        patch.setattr(initialization, "SCHEMES", ("he_normal", "truncated_normal"))
+        return measured(initialization, planted, SENSITIVE, INSENSITIVE, LOW, SETTLED, LAGGING)
 
 
 @pytest.mark.parametrize(
-    ("gain", "spread", "verdict"),
-    [(0.2, 0.01, "supported"), (-0.2, 0.01, "refuted"), (0.0, 0.001, "refuted"), (0.012, 0.1, "undecided")],
+    ("none", "batch", "allowed"),
+    [
+        (SENSITIVE, INSENSITIVE, {"supported"}),
+        (INSENSITIVE, SENSITIVE, {"refuted"}),
+        (LOW, SENSITIVE, {"refuted", "undecided"}),
+        (SENSITIVE, LOW, {"refuted", "undecided"}),
+    ],
 )
-def test_verdicts(gain: float, spread: float, verdict: str) -> None:
-    finding = CLAIM.judge(_planted(gain, spread))
-    assert finding.verdict == verdict
-    assert finding.pairs == 8
-    assert finding.effect == pytest.approx(gain, abs=0.03)
+def test_planted_networks_are_judged_by_sensitivity_and_not_by_level(
+    networks: pl.DataFrame, none: str, batch: str, allowed: set[str]
+) -> None:
+    finding = judged(initialization, networks, none, batch)
+    assert finding.verdict in allowed
+    assert finding.pairs == 12
+    if LOW in (none, batch):
+        own = networks.filter(pl.col("exponent") == 0, pl.col("is_best_rate"))
+        level = dict(own.group_by("arm").agg(pl.col("score").mean()).iter_rows())
+        assert level[SENSITIVE] > level[LOW] + initialization.MARGIN  # they do differ in level
 
 
-def test_each_run_starts_from_its_own_scale(tiny, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(initialization, "EXPONENTS", (-5, 0, 5))
-    evidence = CLAIM.measure(tiny)
-    assert evidence.height == 2 * 3 * 2
-    assert evidence.group_by("arm", "seed").len()["len"].to_list() == [3] * 4
-    by_scale = evidence.filter(pl.col("arm") == "none").group_by("exponent").agg(pl.col("score").mean())
-    accuracy = dict(by_scale.iter_rows())
-    assert accuracy[0] > accuracy[-5]  # a thirty-second of the scale learns nothing in an epoch
-    assert {row["x"] for row in CLAIM.draw(evidence).rows} == {2**-5, 1.0, 2**5}
+def test_running_statistics_that_lag_move_nothing(networks: pl.DataFrame) -> None:
+    """Two networks that train alike, of which one has running statistics that hardly move."""
+    by_arm = {arm: networks.filter(pl.col("arm") == arm).sort("rate", "setting", "seed") for arm in (SETTLED, LAGGING)}
+    shared = by_arm[SETTLED].join(by_arm[LAGGING], on=["rate", "setting", "seed"], suffix="_lagging")
+    assert len(shared) >= 12 * 5
+    for column in ("score", "validation"):
+        assert (shared[column] - shared[f"{column}_lagging"]).abs().mean() < 1e-3
+    assert (shared["running_score"] - shared["running_score_lagging"]).mean() > 0.1
 
 
-def test_the_rate_is_tuned_at_the_length_of_the_runs(tiny, trainings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On large data the runs are shorter than the bench's epochs, where another rate is best."""
-    monkeypatch.setattr(initialization, "EXPONENTS", (0,))
-    monkeypatch.setattr(initialization, "MOST_SAMPLES", len(tiny.dataset.train))
-    monkeypatch.setattr(tiny, "epochs", 2)
-    CLAIM.measure(tiny)
-    assert trainings == [(7, 1), (2, 1)] * 2
+def test_every_seed_starts_from_every_scale_and_scheme(networks: pl.DataFrame, planted: PlantedBench) -> None:
+    at_best = networks.filter(pl.col("is_best_rate"), pl.col("is_averaged"))
+    assert at_best.group_by("arm").len()["len"].to_list() == [5 * len(planted.seeds)] * 5
+    scales = at_best.filter(pl.col("arm") == SENSITIVE, pl.col("varied") == "scale")
+    means = dict(scales.group_by("exponent").agg(pl.col("score").mean()).iter_rows())
+    assert means[0] > means[5] + 0.1
+    for arm in (SENSITIVE, LOW):
+        rates = networks.filter(pl.col("arm") == arm).group_by("is_best_rate").agg(pl.col("rate").unique())
+        found = {best: sorted(own) for best, own in rates.iter_rows()}
+        possible = planted.possible_rates(arm, epochs=4)
+        assert found[True] == [possible[0]]
+        assert found.get(False, []) == sorted(possible[1:])
+    drawn = CLAIM.draw(networks.filter(pl.col("arm").is_in([SENSITIVE, INSENSITIVE]))).rows
+    assert {row["x"] for row in drawn} >= {2.0**start for start in STARTS}
 
 
-def test_without_classes_the_loss_counts(regression, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_network_that_does_best_at_the_edge_is_tried_beyond(networks: pl.DataFrame) -> None:
+    beyond = initialization._beyond
+    own = networks.filter(pl.col("arm") == SENSITIVE, pl.col("is_best_rate"))
+    assert beyond(own) is None
+    rising = own.with_columns(validation=pl.col("exponent").fill_null(0) / 10)
+    assert beyond(rising) == 7
+    assert beyond(rising.with_columns(validation=-pl.col("validation"))) == -7
+    assert beyond(rising.with_columns(validation=pl.lit(0.5))) is None  # flat: nothing better lies beyond
+    assert beyond(rising.with_columns(exponent=pl.col("exponent") + 4)) is None  # bounded
+
+
+def _table(**arms: tuple[float, float, float]) -> pl.DataFrame:
+    """Return scores of (level, loss per octave, spread) at the common scales; schemes lose nothing."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for arm, (level, slope, spread) in arms.items():
+        for rate, varied, setting, seed in itertools.product((0.1, 0.3), ("scale", "scheme"), EXPONENTS, range(8)):
+            lost = slope * abs(setting) if varied == "scale" else 0.0
+            scores = (level - lost + spread * rng.normal() for _ in range(3))
+            exponent = setting if varied == "scale" else None
+            rows.append((arm, rate, rate == 0.1, varied, str(setting), exponent, True, seed, *scores, 0.1))
+    names = ["arm", "rate", "is_best_rate", "varied", "setting", "exponent", "is_averaged", "seed"]
+    names += ["validation", "score", "running_score", "nothing"]
+    return pl.DataFrame(rows, schema=names, orient="row", infer_schema_length=None)
+
+
+@pytest.mark.parametrize(
+    ("none", "batch", "scale"),
+    [
+        ((0.9, 0.05, 0.002), (0.9, 0.0, 0.002), "supported"),
+        ((0.9, 0.0, 0.002), (0.9, 0.05, 0.002), "refuted"),
+        ((0.5, 0.03, 0.002), (0.7, 0.03, 0.002), "undecided"),  # the level alone
+        ((0.9, 0.0, 0.002), (0.9, 0.0, 0.002), "refuted"),  # neither loses anything
+    ],
+)
+def test_verdicts(none: tuple, batch: tuple, scale: str) -> None:
+    finding = CLAIM.judge(_table(none=none, batch=batch))
+    mean_octaves = area_weights(EXPONENTS) @ np.abs(EXPONENTS)
+    assert finding.effect == pytest.approx((batch[1] - none[1]) * mean_octaves, abs=0.005)
+    assert f": {scale}. The level is not judged" in finding.answer
+    assert finding.verdict == {"supported": "conditional", "refuted": "refuted", "undecided": "undecided"}[scale]
+    assert finding.details["rates"] == {"none": [0.1, 0.3], "batch": [0.1, 0.3]}
+
+
+def test_a_verdict_must_hold_at_every_rate_that_could_have_been_chosen() -> None:
+    evidence = _table(none=(0.9, 0.05, 0.002), batch=(0.9, 0.0, 0.002))
+    other = (pl.col("arm") == "batch") & (pl.col("rate") == 0.3) & (pl.col("varied") == "scale")
+    worse = evidence.with_columns(score=pl.when(other).then(0.9 - 0.08 * pl.col("exponent").abs()).otherwise("score"))
+    finding = CLAIM.judge(worse)
+    assert finding.verdict == "undecided"
+    assert finding.effect == pytest.approx(CLAIM.judge(evidence).effect)
+
+
+def test_the_mean_over_the_scales_is_the_area() -> None:
+    np.testing.assert_allclose(area_weights((-5, -3, -1, 0, 1, 3, 5)), np.array([1, 2, 1.5, 1, 1.5, 2, 1]) / 10)
+    np.testing.assert_allclose(area_weights((0,)), [1.0])
+
+
+def test_without_classes_the_loss_counts(regression: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Accuracy is 0 for every regression run: it would call all arms equivalent, and the claim refuted."""
     monkeypatch.setattr(initialization, "EXPONENTS", (-5, 0))
-    scores = dict(CLAIM.measure(regression).group_by("exponent").agg(pl.col("score").mean()).iter_rows())
+    monkeypatch.setattr(initialization, "SCHEMES", ())
+    monkeypatch.setattr(initialization, "ARMS", ("none",))
+    monkeypatch.setattr(initialization, "MOST_SAMPLES", len(regression.dataset.train))
+    evidence = CLAIM.measure(regression)
+    scores = dict(evidence.group_by("exponent").agg(pl.col("score").mean()).iter_rows())
     assert -1 <= scores[-5] < scores[0] < 1
+    assert evidence["nothing"].unique().to_list() == [0.0]
 
 
-def test_kernels_are_scaled_and_nothing_else(tiny) -> None:
+def test_kernels_are_scaled_or_drawn_and_nothing_else_is(tiny: Bench) -> None:
     program = tiny.program("none", runs=2)
     state = program.start([0, 1], [0.1, 0.1])
-    scaled = initialization._Scaled([2.0, 3.0])(program, state)
+    rest = program.capacity - 2  # padding of a group
+    seeds, factors = [0, 1, *[1] * rest, 0, 1], [2.0, 3.0, *[1.0] * rest, 1.0, 1.0]
+    start = Drawn(tiny.values, seeds, factors, [None] * program.capacity + ["truncated_normal", None])
+    scaled, drawn = start(program, state), start(program, state)  # groups come in order
     paths = [program.plan.paths[id(v)] for v in program.plan.model.trainable_variables]
-    for path, before, after in zip(paths, state.trainable, scaled.trainable, strict=True):
-        factors = (2.0, 3.0) if path.endswith("kernel") else (1.0, 1.0)
-        for run in (0, 1):
-            np.testing.assert_allclose(np.asarray(after)[run], factors[run] * np.asarray(before)[run], rtol=1e-6)
+    for path, before, after, other in zip(paths, state.trainable, scaled.trainable, drawn.trainable, strict=True):
+        before, after, other = (np.asarray(values) for values in (before, after, other))
+        is_kernel = path.endswith("kernel")
+        for run, factor in enumerate((2.0, 3.0)):
+            np.testing.assert_allclose(after[run], (factor if is_kernel else 1.0) * before[run], rtol=1e-6)
+        np.testing.assert_array_equal(other[1], before[1])
+        if is_kernel:
+            assert np.abs(other[0]).max() <= 0.1  # truncated at two deviations of 0.05
+            assert other[0].std() == pytest.approx(0.044, abs=0.004)
+    again = Drawn(tiny.values, [1, 0], [1.0, 1.0], ["truncated_normal"] * 2)(program, state)
+    np.testing.assert_array_equal(np.asarray(again.trainable[0])[1], np.asarray(drawn.trainable[0])[0])  # by the seed
+
+
+def test_schemes_are_initializers_of_keras() -> None:
+    assert len({type(keras.initializers.get(name)) for name in SCHEMES}) == len(SCHEMES)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from types import SimpleNamespace
+
 import numpy as np
 import polars as pl
 import pytest
 
+from normlab import surgery
 from normlab.claims import time as claim
 from normlab.claims.bench import Bench
 from normlab.claims.time import CLAIM, FOLDED
+from normlab.probes import step_time
 
 
 def _planted(ratio: float, spread: float) -> pl.DataFrame:
@@ -52,6 +57,63 @@ def test_the_drawing_leaves_compiling_out() -> None:
     }
     medians = {row["series"]: row["y"] for row in rows if row["x"] == "training step"}
     assert medians["batch"] == pytest.approx(1.5 * medians["none"])
+
+
+class _Clocked:
+    """A program whose steps take a known time on a clock of its own, beside what a call takes without steps."""
+
+    capacity, compile_seconds = 1, 2.0
+
+    def __init__(self, clock: _Clock, seconds: float, overhead: float = 0.5) -> None:
+        self.clock, self.seconds, self.overhead = clock, seconds, overhead
+        self.pauses = iter([0.0, 3.0, 0.0] * 1000)
+
+    def start(self, *_: object) -> int:
+        return 0
+
+    def train(self, state: int, _: object, steps: int) -> tuple[int, None]:
+        self.clock.now += self.overhead + steps * self.seconds + next(self.pauses)
+        return state, None
+
+
+class _Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.mark.parametrize(("batch", "verdict"), [(1.5, "supported"), (1.0, "refuted"), (0.8, "refuted")])
+def test_planted_programs_on_a_planted_clock(
+    tiny: Bench, monkeypatch: pytest.MonkeyPatch, batch: float, verdict: str
+) -> None:
+    """Steps take 1 ms and `batch` ms; the call itself and a pause in every third one are no step."""
+    clock = _Clock()
+    seconds = {"none": 1e-3, "batch": batch * 1e-3}
+    folding = SimpleNamespace(model="folded")
+
+    def inference(_: object, model: str) -> Callable[[], None]:
+        def infer() -> None:
+            clock.now += {"none": 1.0, "batch": 3.0, "folded": 1.0}[model]
+
+        return infer
+
+    monkeypatch.setattr(tiny, "program", lambda arm, **_: _Clocked(clock, seconds[arm]))
+    monkeypatch.setattr(claim, "model_of", lambda _, arm, __: arm)
+    monkeypatch.setattr(claim, "_inference", inference)
+    monkeypatch.setattr(surgery, "fold", lambda _: folding)
+    monkeypatch.setattr(step_time.step_times, "__defaults__", (20, clock))
+    evidence = CLAIM.measure(tiny)
+    finding = CLAIM.judge(evidence)
+    assert finding.verdict == verdict
+    assert finding.effect == pytest.approx(batch)
+    steps = evidence.filter(pl.col("phase") == "step")
+    for arm, own in seconds.items():
+        np.testing.assert_allclose(steps.filter(pl.col("network") == arm)["seconds"], own)
+    assert finding.details["inference_seconds"] == pytest.approx(
+        {"none": 1 / claim.INFERENCES, "batch": 3 / claim.INFERENCES, FOLDED: 1 / claim.INFERENCES}
+    )
+    assert finding.details["compile_seconds"] == {"none": 2.0, "batch": 2.0}
 
 
 def test_every_network_is_timed_in_every_round(tiny: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

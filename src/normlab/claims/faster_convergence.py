@@ -11,6 +11,7 @@ import polars as pl
 from normlab.claims.claim import Claim
 from normlab.claims.conditions import all_needed
 from normlab.claims.drawing import Drawing, quartiles
+from normlab.claims.final_error import uninformed_score
 from normlab.claims.finding import Decision, Finding, decision_of
 from normlab.claims.fit import curves, watched
 from normlab.stats.choices import under_every_choice
@@ -39,8 +40,8 @@ def measure(bench: Bench) -> pl.DataFrame:
     Returns:
         One row per run and epoch: arm, stage (tuning or fresh), seed, rate, choice (0 for the best rate, then the
         others that could have been chosen; null for other rates), epoch, step, seconds (of the epoch, per run),
-        val_accuracy (null without classes), val_loss; and of fresh runs settled_accuracy and settled_loss, the same with recomputed
-        statistics where the network keeps running ones.
+        val_accuracy (null without classes), val_loss; and of fresh runs settled_accuracy and settled_loss, the same
+        with recomputed statistics where the network keeps running ones; nothing (the score of knowing nothing).
     """
     grid = sorted({rate for arm in ARMS for rate in bench.tried_rates(arm)})
     frames = []
@@ -57,11 +58,11 @@ def measure(bench: Bench) -> pl.DataFrame:
 def judge(evidence: pl.DataFrame) -> Finding:
     """Return the verdict on the restricted mean epochs to a common target, and to each run's own end, on fresh seeds.
 
-    Both are needed. An arm that ends higher passes a common target sooner, and one that ends lower is sooner at its own
-    end; faster is one that is sooner at both. The paired differences are tested (sign-flip, and equivalence inside
-    `MARGIN`) at every combination of rates that could have been chosen. The effect is the ratio of means to the common
-    target, with its paired bootstrap interval, which has to agree. Where a pair missed twice, no equivalence is
-    concluded.
+    Both are needed; see `_times` for the own end. An arm that ends higher passes a common target sooner, and one that
+    ends lower is sooner at its own end; faster is one that is sooner at both. The paired differences are tested
+    (sign-flip, and equivalence inside `MARGIN`) at every combination of rates that could have been chosen. The effect
+    is the ratio of means to the common target, with its paired bootstrap interval, which has to agree. Where a pair
+    missed twice, no equivalence is concluded.
     """
     fresh = _fresh(evidence)
     target, horizon = _target(fresh[0], "settled"), float(evidence["epoch"].max())  # type: ignore[arg-type]
@@ -71,6 +72,8 @@ def judge(evidence: pl.DataFrame) -> Finding:
     times = restricted_times(batch, none, horizon)
     decisions = {name: decision_of(one) for name, one in zip(own, judged, strict=True)}
     decisions[COMMON] = _checked(decisions[COMMON], own[COMMON], times)
+    ends = restricted_times(*_times(fresh[0], target, own_end=True), horizon)
+    decisions[OWN] = _checked(decisions[OWN], own[OWN], ends)
     found = all_needed(decisions)
     details = _details(evidence, fresh[0], target, horizon, times, log_rank(batch, none, horizon).paired_p_value)
     area, lag = details["epochs_over_the_grid"], details["epochs_with_running_statistics"]
@@ -83,12 +86,13 @@ def judge(evidence: pl.DataFrame) -> Finding:
         f"common target. Over the whole grid of rates, each shared by both arms, it took {area['batch']:.3g} epochs on "
         f"average and its absence {area['none']:.3g}.{found.open}"
     )
-    ratio = times.ratio_interval
+    # Where there are too few pairs for an interval of the difference, there is none of the ratio.
+    has_interval, ratio = math.isfinite(own[COMMON].ci_low), times.ratio_interval
     return Finding(
         found.verdict,
         times.ratio,
-        _finite(ratio.low),
-        _finite(ratio.high),
+        _finite(ratio.low) if has_interval else None,
+        _finite(ratio.high) if has_interval else None,
         times.pairs,
         answer=answer,
         p_value=found.p_value,
@@ -143,6 +147,7 @@ def _rows(
             "val_loss": trained.val_loss.ravel().astype(float),
             "settled_accuracy": settled[:, 1].ravel().astype(float) if settled is not None and has_classes else None,
             "settled_loss": settled[:, 0].ravel().astype(float) if settled is not None else None,
+            "nothing": uninformed_score(bench),
         },
         schema_overrides={
             "choice": pl.Int64,
@@ -164,7 +169,7 @@ def _effects(fresh: list[pl.DataFrame], horizon: float, *, own: bool) -> Effect:
     """Return the effect on the epochs to the common target or to the runs' own ends, whatever rates were chosen."""
     effects = []
     for runs in fresh:
-        batch, none = _times(runs, None if own else _target(runs, "settled"))
+        batch, none = _times(runs, _target(runs, "settled"), own_end=own)
         effects.append(
             paired_effect(np.minimum(batch, horizon), np.minimum(none, horizon), margin=MARGIN, higher_is_better=False)
         )
@@ -172,7 +177,7 @@ def _effects(fresh: list[pl.DataFrame], horizon: float, *, own: bool) -> Effect:
 
 
 def _checked(decision: Decision, effect: Effect, times: RestrictedTimes) -> Decision:
-    """Return the decision on the common target, undecided where the ratio disagrees or misses could hide a gain."""
+    """Return the decision, undecided where the ratio of means disagrees or misses could hide a gain."""
     ratio = times.ratio_interval
     agrees = ratio.high < 1 if effect.difference < 0 else ratio.low > 1
     told_apart = effect.ci_low > 0 or effect.ci_high < 0
@@ -194,25 +199,26 @@ def _target(runs: pl.DataFrame, statistics: str) -> Target:
     return set_target(named, _task(runs), None)
 
 
-def _times(runs: pl.DataFrame, target: Target | None, statistics: str = "settled") -> tuple[np.ndarray, np.ndarray]:
+def _times(
+    runs: pl.DataFrame, target: Target, statistics: str = "settled", *, own_end: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the epochs to the target with batch norm and without, by seed; infinite where it was never reached.
 
-    Without a target: to one point of accuracy below the run's own last one, or a loss 5 % above it.
+    At its own end is a run that has come within a point of accuracy of its last score, or 5 % of its last loss. One
+    that ends less than halfway from knowing nothing to the target has learned nothing to come to the end of.
     """
     accuracy, loss = pl.col(f"{statistics}_accuracy"), pl.col(f"{statistics}_loss")
-    last = {name: own.sort_by("epoch").last().over("arm", "seed") for name, own in (("a", accuracy), ("l", loss))}
-    if _task(runs) == "classification":
-        # Sums in another order must not decide who reaches a target that lies on a rung of 1 / samples.
-        reached = accuracy >= (last["a"] - ACCURACY_BELOW if target is None else target.value) - 1e-9
-    else:
-        reached = loss <= (last["l"] * LOSS_FACTOR if target is None else target.value)
-    first = (
-        runs.with_columns(reached=reached.fill_null(False) & loss.is_finite())
-        .group_by("arm", "seed")
-        .agg(
-            pl.when(pl.col("reached")).then(pl.col("epoch")).min().cast(pl.Float64).fill_null(math.inf).alias("epochs")
-        )
-    )
+    score = accuracy if _task(runs) == "classification" else 1 - loss
+    goal = pl.lit(target.value if _task(runs) == "classification" else 1 - target.value)
+    is_learned = pl.lit(True)
+    if own_end:
+        last = score.sort_by("epoch").last().over("arm", "seed")
+        is_learned = last >= 0.5 * (pl.col("nothing") + goal)
+        goal = last - ACCURACY_BELOW if _task(runs) == "classification" else 1 - LOSS_FACTOR * (1 - last)
+    # Rounding must not decide on a target that lies on a rung of 1 / samples.
+    reached = (is_learned & (score >= goal - 1e-9) & loss.is_finite()).fill_null(False)
+    epoch = pl.when("reached").then(pl.col("epoch")).min().cast(pl.Float64).fill_null(math.inf)
+    first = runs.with_columns(reached=reached).group_by("arm", "seed").agg(epoch.alias("epochs"))
     paired = first.pivot("arm", index="seed", values="epochs").sort("seed")
     return paired["batch"].to_numpy(), paired["none"].to_numpy()
 

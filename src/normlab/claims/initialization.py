@@ -183,9 +183,10 @@ def _scored(evidence: pl.DataFrame, arm: str, varied: str) -> list[Scored]:
     own = own.sort(["is_best_rate", "rate", "exponent", "setting", "seed"], descending=[True] + [False] * 4)
     found = []
     for _, at_rate in own.group_by("rate", maintain_order=True):
-        tables = [
-            at_rate.pivot("seed", index="setting", values=name).drop("setting") for name in ("validation", "score")
-        ]
+        validation, test = (
+            at_rate.pivot("seed", index="setting", values=name).drop("setting").to_numpy().T
+            for name in ("validation", "score")
+        )
         settings = at_rate.group_by("setting", maintain_order=True).first()
         averaged = settings["is_averaged"].to_numpy()
         weights = np.zeros(len(settings))
@@ -193,7 +194,7 @@ def _scored(evidence: pl.DataFrame, arm: str, varied: str) -> list[Scored]:
             weights[averaged] = area_weights(settings["exponent"].to_numpy()[averaged])
         else:
             weights[averaged] = 1 / averaged.sum()
-        found.append(Scored(*(table.to_numpy().T for table in tables), weights))
+        found.append(Scored(validation, test, weights))
     return found
 
 
@@ -213,7 +214,7 @@ def _rates(evidence: pl.DataFrame, arm: str) -> list[float]:
 def _lag(evidence: pl.DataFrame) -> str:
     """Return what the lag of running statistics costs with batch norm over the scales, which is not judged."""
     batch = evidence.filter(pl.col("arm") == "batch", pl.col("varied") == "scale", "is_averaged", "is_best_rate")
-    cost = (batch["score"] - batch["running_score"]).mean()
+    cost = float(np.mean(batch["score"].to_numpy() - batch["running_score"].to_numpy()))
     return f"Evaluated with running statistics, batch norm scores {cost:.3f} lower over the scales."
 
 

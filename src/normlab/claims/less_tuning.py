@@ -78,7 +78,8 @@ def judge(evidence: pl.DataFrame) -> Finding:
         arm: (_tables(evidence, arm, trials_only=True)[1] >= own.best - NEAR).mean(axis=(1, 2))
         for arm, own in lost.items()
     }
-    lag = (evidence["score"] - evidence["running_score"]).filter(evidence["arm"] == "batch").mean()
+    batch = evidence.filter(pl.col("arm") == "batch")
+    lag = float(np.mean(batch["score"].to_numpy() - batch["running_score"].to_numpy()))
     answer = (
         f"Averaged over searches of one to {curves['batch'].shape[1]} random trials, what is found lies "
         f"{lost['batch'].losses.mean():.3f} below batch norm's own best ({lost['batch'].best:.3f}), and "
@@ -178,7 +179,8 @@ def _references(searched: pl.DataFrame) -> pl.DataFrame:
             own = means.filter(pl.col("arm") == arm)
             others = own.filter(pl.col("seed") != seed)
             best = (others if len(others) else own).head(1).select(*BOX)
-            found.append(best.with_columns(seed=pl.lit(seed), trial=pl.lit(TRIALS + number), is_reference=pl.lit(True)))
+            places = {"seed": pl.lit(seed, pl.Int64), "trial": pl.lit(TRIALS + number, pl.Int64)}
+            found.append(best.with_columns(**places, is_reference=pl.lit(True)))
     return _twice(pl.concat(found)).select(_search(0).columns)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -159,7 +159,7 @@ def _inference_scratch(bench: Bench, model: keras.Model) -> float:
     def infer(own: list[jax.Array], others: list[jax.Array], inputs: jax.Array) -> jax.Array:
         return model.stateless_call(own, others, scaled(inputs, bench.dataset.divisor), training=False)[0]
 
-    analysis = jax.jit(infer).lower(*values, x).compile().memory_analysis()
+    analysis: Any = jax.jit(infer).lower(*values, x).compile().memory_analysis()
     return float(analysis.temp_size_in_bytes)
 
 

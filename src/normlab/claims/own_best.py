@@ -12,7 +12,7 @@ compared in points, and as a share of what the arm's best lies above knowing not
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,4 +96,5 @@ def loss_effect(pairs: Sequence[tuple[Lost, Lost]], *, nothing: float, margin: f
         shares = [one.losses * np.mean(gaps) / gap for one, gap in zip((arm, baseline), gaps, strict=True)]
         values, baselines = [arm.losses, shares[0]], [baseline.losses, shares[1]]
         effects += paired_effects(values, baselines, margin=margin, higher_is_better=False)
-    return under_every_choice(effects)
+    # In points and as a share is one choice twice.
+    return replace(under_every_choice(effects), choices=len(pairs))

@@ -45,7 +45,8 @@ def log_rank(times: ArrayLike, baseline_times: ArrayLike, horizon: float, *, see
     - `p_value`: (observed - expected)^2 / its variance under independence, against chi-squared; for many runs.
 
     Both find hazards in a constant proportion best, and crossing ones hardly. A log-rank test stratified by pairs
-    would only count which run of each pair was first, so it is not offered. Both are 1 where no run reached the target.
+    would only count which run of each pair was first, so it is not offered. Both are 1 where no run reached the target,
+    or all did at one time.
 
     Source: Mantel 1966, Cancer Chemotherapy Reports 50, 163-170; scores, Peto and Peto 1972, J. Royal Statistical
     Society A 135, 185-207; in pairs, O'Brien and Fleming 1987, Biometrics 43, 169-180. scipy.stats.logrank.
@@ -71,14 +72,17 @@ def log_rank(times: ArrayLike, baseline_times: ArrayLike, horizon: float, *, see
         return LogRank(0, 0.0, 1.0, 1.0, arm.size)
     scores = _scores(both, both_late)
     first, second = scores[: arm.size], scores[arm.size :]
-    independent = stats.logrank(
-        stats.CensoredData.right_censored(arm, late), stats.CensoredData.right_censored(baseline, baseline_late)
-    )
+    independent = 1.0
+    if (
+        both_late.any() or np.ptp(both) > 0
+    ):  # if all came at one time, there is nothing to compare, and scipy divides by 0
+        given = [stats.CensoredData.right_censored(*one) for one in ((arm, late), (baseline, baseline_late))]
+        independent = float(stats.logrank(*given).pvalue)
     return LogRank(
         observed=observed,
         expected=observed - float(first.sum()),
         paired_p_value=sign_flip_p_value(first - second, seed=seed),
-        p_value=float(independent.pvalue),
+        p_value=independent,
         pairs=arm.size,
     )
 
