@@ -11,7 +11,7 @@ import polars as pl
 from normlab.claims.claim import Claim
 from normlab.claims.conditions import all_needed
 from normlab.claims.drawing import Drawing, quartiles
-from normlab.claims.final_error import uninformed_score
+from normlab.claims.final_error import chance_score
 from normlab.claims.finding import Decision, Finding, decision_of
 from normlab.claims.fit import curves, watched
 from normlab.stats.choices import under_every_choice
@@ -147,7 +147,7 @@ def _rows(
             "val_loss": trained.val_loss.ravel().astype(float),
             "settled_accuracy": settled[:, 1].ravel().astype(float) if settled is not None and has_classes else None,
             "settled_loss": settled[:, 0].ravel().astype(float) if settled is not None else None,
-            "nothing": uninformed_score(bench),
+            "nothing": chance_score(bench),
         },
         schema_overrides={
             "choice": pl.Int64,

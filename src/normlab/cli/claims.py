@@ -72,7 +72,7 @@ def claims(
                 folder,
                 data=data,
                 model=model,
-                budget=budget,
+                budget=budget,  # type: ignore[arg-type]
                 watch=watch,
                 notify=show_note,
                 **options,  # type: ignore[arg-type]

@@ -103,7 +103,7 @@ def verdicts_section(records: Records) -> str:
     summary = records.summary
     rate = summary["primary"]["rate"]
     omitted = [row for row in deployed(summary) if undecidable(summary, row)]
-    first = comparison_rows(row for row in deployed(summary) if row["rate"] == rate and row not in omitted)
+    first = [row for row in deployed(summary) if row["rate"] == rate and row not in omitted]
     others = [row for row in deployed(summary) if row["rate"] != rate and row not in omitted]
     remark = (
         "Intervals and pairs are of the difference, arm minus baseline. Reasons give accuracies as fractions: 0.01 is "
@@ -113,7 +113,7 @@ def verdicts_section(records: Records) -> str:
         paragraph(remark, "soft"),
         comparison_table(records, first, f"{capital(rate_words(rate))}: {_correction(summary, rate)}."),
     ]
-    if second := comparison_rows(recomputed(summary)):
+    if second := recomputed(summary):
         caption = (
             "With statistics recomputed over the training part, which tells what was learned from the lag of running "
             "statistics: exploratory, corrected by Benjamini and Hochberg’s method."
