@@ -83,6 +83,13 @@ def test_the_target_may_count_the_rows(tmp_path: Path) -> None:
     read_columns(path, TableOptions("y")).require_usable()
 
 
+def test_a_target_of_dates_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("b,y\n" + "".join(f"{value},2021-01-0{1 + row % 2}\n" for row, value in enumerate(VALUES)))
+    with pytest.raises(InputError, match=r"'y' must .* not dates or times, got 2021-01-01; choose another target, or"):
+        read_columns(path, TableOptions("y")).require_usable()
+
+
 def test_an_error_names_the_other_columns(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("id,day,b,y\n" + "".join(f"{row},2021-01-01,{value},1\n" for row, value in enumerate(VALUES)))

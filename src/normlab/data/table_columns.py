@@ -79,6 +79,9 @@ def read_columns(path: Path, options: TableOptions) -> TableColumns:
     inputs = typed.frame.drop(options.target) if options.target is not None else typed.frame
     left_out = {series.name: reason for series in inputs if (reason := _reason_to_leave_out(series, options.keep))}
     problems = dict(typed.problems)
+    if options.target in problems:
+        told = problems[options.target]
+        problems[options.target] = InputError(told.rule, told.received, f"choose another target, or {told.action}")
     for series in inputs.drop(left_out):
         problem = problems.get(series.name) or _problem(series, options.keep)
         if problem is not None:
