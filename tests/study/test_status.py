@@ -40,7 +40,7 @@ def test_of_a_stopped_study_is_told_what_is_done_under_way_and_left(stopped_fold
     now = read_status(stopped_folder)
     assert (now.is_complete, now.is_running, now.damage) == (False, False, ())
     (chunk,) = now.under_way
-    # One seed, both arms; each has finished one epoch, and batch, first in this chunk, a part of its three full batches.
+    # One seed, both arms; each has finished one epoch, and batch, first here, a part of its three full batches.
     assert (chunk.chunk, chunk.num_runs, chunk.arm, chunk.epoch, chunk.num_batches) == (
         "report-00003",
         2,
