@@ -22,7 +22,8 @@ class _BegunError(Exception):
 
 @pytest.fixture(autouse=True)
 def _nothing_trains(monkeypatch: pytest.MonkeyPatch) -> None:
-    def run_study(*_: Any, **__: Any) -> None:
+    def run_study(*_: Any, **options: Any) -> None:
+        options.get("begin", lambda: None)()
         raise _BegunError
 
     monkeypatch.setattr(sys.modules["normlab.compare"], "run_study", run_study)

@@ -150,10 +150,13 @@ def run_study(
     engine: str = "local",
     address: str | None = None,
     watch: Callable[[Progress], None] = ignore_progress,
+    begin: Callable[[], None] = lambda: None,
     data: str | Path | tuple[Any, ...] | Mapping[str, Any] | None = None,
     model: str | ModelFunction | None = None,
 ) -> Result:
     """Run a validated study and write its report; `data` and `model` replace the study's where they are no names.
+
+    `begin` is called once all is checked, before the first training.
 
     Raises:
         InputError: As `compare`.
@@ -178,7 +181,7 @@ def run_study(
     is_own = callable(source) or is_reference(source)
     build_plan = own_model(study, dataset, source) if is_own else named_model(study, dataset)
     with running_engine(engine, address) as make_engine:
-        execute(study, dataset, build_plan, store, limits=limits, engine=make_engine, watch=watch)
+        execute(study, dataset, build_plan, store, limits=limits, engine=make_engine, watch=watch, begin=begin)
     result = Result(store.folder)
     result.report()
     return result

@@ -56,10 +56,14 @@ def run_and_show(
     from normlab.study.reach import require_decisive
     from normlab.terminal import show_result
 
-    for line in require_decisive(study):
-        complain(f"note: {line}")
+    notes = require_decisive(study)
+
+    def begin() -> None:
+        for line in notes:
+            complain(f"note: {line}")
+
     with show_progress() as watch:
-        result = run_study(study, out=out, limits=limits, engine=engine, address=address, watch=watch)
+        result = run_study(study, out=out, limits=limits, engine=engine, address=address, watch=watch, begin=begin)
     show_result(new_console(), result, show_all=show_all)
     return result
 

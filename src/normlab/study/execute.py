@@ -37,6 +37,7 @@ def execute(
     limits: Limits | None = None,
     engine: EngineMaker = LocalEngine,
     watch: Callable[[Progress], None] = ignore_progress,
+    begin: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
     """Run a study in its folder, or go on with it, and return its summary; a complete one is not run again.
 
@@ -48,6 +49,7 @@ def execute(
         limits: What it may use.
         engine: What trains.
         watch: Called after every epoch of every arm.
+        begin: Called once all is checked, before the first training.
 
     Raises:
         InputError: If study, data, model or folder break a rule; before anything is trained. Also if the folder can't
@@ -81,6 +83,7 @@ def execute(
         try:
             with asking_to_stop() as is_asked:
                 stages = Stages(study, dataset, plans, store, limits, deadline, engine, watch, digest, is_asked)
+                begin()
                 summary, tables = stages.train()
         except (KeyboardInterrupt, OutOfTimeError) as end:
             counts = (_write_complete(store), num_runs(study), study.seeds == "auto")
