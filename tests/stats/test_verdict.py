@@ -181,6 +181,13 @@ def test_a_difference_that_measuring_may_make_is_none(clock: float) -> None:
     judged = judge([effect])[0]
     assert judged.verdict == ("undecided" if clock else "better")
     assert judged.decidable  # more pairs, or a larger difference, would tell
+    assert (effect.p_value == 1.0) == bool(clock)
+
+
+def test_an_interval_that_holds_what_the_clock_may_make_decides_nothing() -> None:
+    effect = paired_effect(np.linspace(0.9, 0.95, 10), np.full(10, 0.8), margin=0.01, higher_is_better=True, clock=0.05)
+    assert judge([effect])[0].verdict == "better"
+    assert judge([replace(effect, ci_low=0.04)])[0].verdict == "undecided"
 
 
 def test_corrected_p_values_are_called_so() -> None:

@@ -40,7 +40,7 @@ def test_of_a_stopped_study_is_told_what_is_done_under_way_and_left(stopped_fold
     now = read_status(stopped_folder)
     assert (now.is_complete, now.is_running, now.damage) == (False, False, ())
     (chunk,) = now.under_way
-    # One seed, both arms; none has finished two epochs, batch one and a part of its three full batches.
+    # One seed, both arms; each has finished one epoch, and batch, first here, a part of its three full batches.
     assert (chunk.chunk, chunk.num_runs, chunk.arm, chunk.epoch, chunk.num_batches) == (
         "report-00003",
         2,
@@ -49,12 +49,12 @@ def test_of_a_stopped_study_is_told_what_is_done_under_way_and_left(stopped_fold
         3,
     )
     assert 0 < chunk.batches <= 3
-    assert chunk.run_epochs == 3 + chunk.batches / 3
+    assert chunk.run_epochs == 2 + chunk.batches / 3
     (stage,) = now.stages
     assert (stage.runs_done, stage.num_runs, stage.run_epochs_done) == (6, 8, 12 + chunk.run_epochs)
     receipt = read_sealed_json(stopped_folder / "parts" / "report-00000.json")
     speed = (receipt["seconds"] + chunk.seconds) / stage.run_epochs_done
-    assert now.seconds_left == pytest.approx(speed * (1 - chunk.batches / 3))
+    assert now.seconds_left == pytest.approx(speed * (2 - chunk.batches / 3))
     ended = command("status", stopped_folder, "--json")
     told = json.loads(ended.out)
     assert (told["stages"][0]["runs_done"], told["is_running"], told["data"]) == (6, False, "wine")

@@ -68,8 +68,7 @@ def run_and_show(
     from normlab.study.reach import require_decisive
     from normlab.terminal import show_result
 
-    for line in require_decisive(study):
-        show_note(line)
+    require_decisive(study)
     with show_progress() as watch:
         result = run_study(study, out=out, limits=limits, engine=engine, address=address, watch=watch, notify=show_note)
     try:

@@ -22,6 +22,7 @@ from normlab.study.memory import bounded_parameters
 from normlab.study.probing import require_measurable
 from normlab.study.progress import Interrupted, Progress, StoppedError, ignore_note, ignore_progress
 from normlab.study.provenance import code_sha256, machine, own_files, versions
+from normlab.study.reach import require_decisive
 from normlab.study.stages import Stages, num_runs
 from normlab.study.statistics import settling_notes
 from normlab.study.store import Store, identity_digest
@@ -91,7 +92,7 @@ def execute(
         try:
             with asking_to_stop() as is_asked:
                 stages = Stages(study, dataset, plans, store, limits, deadline, engine, watch, digest, is_asked)
-                for sentence in settling_notes(stages.laboratory.statistics):
+                for sentence in [*require_decisive(study), *settling_notes(stages.laboratory.statistics)]:
                     notify(sentence)
                 summary, tables = stages.train()
         except (KeyboardInterrupt, OutOfTimeError) as end:
