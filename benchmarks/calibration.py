@@ -13,7 +13,7 @@ import argparse
 import json
 import math
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from normlab.study.cells import Chunk
 from normlab.study.looks import Looks
 from normlab.study.metrics import with_outcomes
 from normlab.study.provenance import machine, versions
-from normlab.study.rates import Choice, best_rates, choose_rates, rates_beyond
+from normlab.study.rates import Choice, best_rates, choose_rates, possible_rates, rates_beyond
 from normlab.study.seeds import FIRST_LOOK, MAX_SEEDS
 from normlab.study.summary import Evidence, Rate, at_main_rates
 from normlab.study.target import set_target
@@ -115,25 +115,25 @@ def judged(
     uninformed = math.log({"wine": 3, "digits": 10}[data])
     arms = [BASELINE, arm]
     chosen = None if mode == "fixed" else _tuned(data, runs, rule)
-    rates = {name: (FIXED_RATE,) if chosen is None else chosen[name].rates for name in arms}
-    fresh = _at(runs.filter(pl.col("stage") == "report"), rates)
+    rates = [FIXED_RATE] if chosen is None else possible_rates(chosen)
+    first = {name: FIXED_RATE if chosen is None else chosen[name].rate for name in arms}
+    fresh = _reported(runs.filter((pl.col("stage") == "report") & pl.col("rate").is_in(rates)), first)
     looks = None
     if mode == "auto":
-        looks = Looks(rates, "test_accuracy", MARGIN, MAX_SEEDS, FIRST_LOOK, uninformed)
+        looks = Looks(arms, len(rates), "test_accuracy", MARGIN, MAX_SEEDS, FIRST_LOOK, uninformed)
         fresh = _looked(looks, fresh)
     else:
         fresh = fresh.filter(pl.col("seed") < _first_seed(fresh) + SEEDS)
     parts = [fresh] if chosen is None else [fresh, runs.filter(pl.col("stage") == "tuning")]
     known = pl.concat(parts)
-    target_runs = known if chosen is None else _at(parts[1], {name: (one.rate,) for name, one in chosen.items()})
+    target_runs = known if chosen is None else parts[1].filter(_at(first))
     target = set_target(target_runs, TASK, None)
     outcomes = with_outcomes(known, epochs, target.value, uninformed)
     answers: Mapping[str, Judged] | None = looks.answers() if looks else None
     main: Rate = FIXED_RATE if chosen is None else "tuned"
     evidence = Evidence(epochs, outcomes, arms, TASK, MARGIN, 1, chosen, main, answers)
     rows = {row["metric"]: str(row["verdict"]) for row in at_main_rates(evidence)}
-    extra = sum(len(own) - 1 for own in rates.values()) * SEEDS / len(rates)
-    return {metric: rows[metric] for metric in METRICS}, extra
+    return {metric: rows[metric] for metric in METRICS}, (len(rates) - 1) * SEEDS
 
 
 def end_to_end(data: str, folder: Path) -> dict[str, Any]:
@@ -172,14 +172,14 @@ def _tuned(data: str, runs: pl.DataFrame, rule: Rule) -> dict[str, Choice]:
         grid += added
 
 
-def _at(runs: pl.DataFrame, rates: Mapping[str, Sequence[float]]) -> pl.DataFrame:
-    """Return the runs at each arm's rates; those at the first of them are the report's, the others its alternatives."""
-    own = [(pl.col("arm") == arm) & pl.col("rate").is_in(list(of_arm)) for arm, of_arm in rates.items()]
-    first = [(pl.col("arm") == arm) & (pl.col("rate") == of_arm[0]) for arm, of_arm in rates.items()]
-    stage = (
-        pl.when((pl.col("stage") == "tuning") | pl.any_horizontal(first)).then("stage").otherwise(pl.lit("alternative"))
-    )
-    return runs.filter(pl.any_horizontal(own)).with_columns(stage=stage)
+def _at(rates: Mapping[str, float]) -> pl.Expr:
+    """Return whether a run is at its arm's rate."""
+    return pl.any_horizontal((pl.col("arm") == arm) & (pl.col("rate") == rate) for arm, rate in rates.items())
+
+
+def _reported(fresh: pl.DataFrame, rates: Mapping[str, float]) -> pl.DataFrame:
+    """Return fresh runs with the stage that a study trains them in: the report at an arm's rate, else alternative."""
+    return fresh.with_columns(stage=pl.when(_at(rates)).then(pl.lit("report")).otherwise(pl.lit("alternative")))
 
 
 def _looked(looks: Looks, fresh: pl.DataFrame) -> pl.DataFrame:

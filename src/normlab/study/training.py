@@ -61,14 +61,13 @@ def go_on(now: Underway) -> None:
 
 def begin_chunk(laboratory: Laboratory, chunk: Chunk) -> Underway:
     """Return a chunk before its first step."""
-    own = {arm: cells for arm in laboratory.populations if (cells := chunk.of(arm).cells)}
-    seeds = {arm: [cell.seed for cell in cells] for arm, cells in own.items()}
+    seeds = [cell.seed for cell in chunk.cells]
     states = {
-        arm: laboratory.populations[arm].start(seeds[arm], [cell.rates[arm] for cell in cells])
-        for arm, cells in own.items()
+        arm: population.start(seeds, [cell.rates[arm] for cell in chunk.cells])
+        for arm, population in laboratory.populations.items()
     }
     initial = _initial_hashes(laboratory, states, seeds)
-    orders = {arm: dict.fromkeys(seeds[arm], EMPTY_SHA256) for arm in states}
+    orders = {arm: dict.fromkeys(seeds, EMPTY_SHA256) for arm in states}
     return Underway(states, {arm: [] for arm in states}, None, initial, orders)
 
 
@@ -102,23 +101,22 @@ def train_chunk(
     if begun is None:
         for arm, state in now.states.items():
             observe(arm, 0, state)
-    stretches = dict.fromkeys(now.states, FIRST_STRETCH)
+    stretches = dict.fromkeys(laboratory.populations, FIRST_STRETCH)
     first = min(len(done) for done in now.records.values()) + 1
     for epoch in range(first, study.epochs + 1):
         drawn = {cell.seed: _drawn(study, dataset, cell.seed, epoch - 1) for cell in chunk.cells}
-        for arm in now.states:
+        for arm, population in laboratory.populations.items():
             if len(now.records[arm]) >= epoch:
                 continue
-            population, own = laboratory.populations[arm], chunk.of(arm)
-            under_way = now.epoch = _begun_epoch(population, now.epoch, _by_run(own, drawn))
+            under_way = now.epoch = _begun_epoch(population, now.epoch, _by_run(chunk, drawn))
             while under_way.done < under_way.num_batches:
                 stretches[arm] = _advance(population, now, arm, under_way, stretches[arm])
                 pause(now)
-            now.states[arm], record = population.finish(now.states[arm], under_way, len(own.cells))
+            now.states[arm], record = population.finish(now.states[arm], under_way, len(chunk.cells))
             now.records[arm].append(record)
             now.epoch = None
-            for seed in now.orders[arm]:
-                now.orders[arm][seed] = _chained(now.orders[arm][seed], drawn[seed])
+            for seed, arrays in drawn.items():
+                now.orders[arm][seed] = _chained(now.orders[arm][seed], arrays)
             after_epoch(arm, epoch)
             observe(arm, epoch, now.states[arm])
             pause(now)
@@ -163,16 +161,16 @@ def _chained(before: str, arrays: list[np.ndarray]) -> str:
 
 
 def _initial_hashes(
-    laboratory: Laboratory, states: Mapping[str, RunState], seeds: Mapping[str, list[int]]
+    laboratory: Laboratory, states: Mapping[str, RunState], seeds: list[int]
 ) -> dict[str, dict[int, str]]:
     """Return, by arm and seed, the hash of the values on the devices that all arms share, before the first step."""
     from normlab.train.digests import shared_digest
 
     hashes: dict[str, dict[int, str]] = {}
-    for arm, state in states.items():
-        plan, trainable = laboratory.populations[arm].plan, [np.asarray(values) for values in state.trainable]
-        digests = (shared_digest(plan, laboratory.shared_paths, trainable, run) for run in range(len(seeds[arm])))
-        hashes[arm] = dict(zip(seeds[arm], digests, strict=True))
+    for arm, population in laboratory.populations.items():
+        trainable = [np.asarray(values) for values in states[arm].trainable]
+        digests = (shared_digest(population.plan, laboratory.shared_paths, trainable, run) for run in range(len(seeds)))
+        hashes[arm] = dict(zip(seeds, digests, strict=True))
     return hashes
 
 
@@ -183,19 +181,15 @@ def _recorded(
     from normlab.train.digests import state_digests
 
     drawn = {cell.seed: _drawn(study, dataset, cell.seed, study.epochs - 1) for cell in chunk.cells}
+    orders = _by_run(chunk, drawn)[0]
+    num_runs = len(chunk.cells)
     tested, hashes = {}, {}
-    for arm, state in now.states.items():
-        own = chunk.of(arm)
-        num_runs = len(own.cells)
-        tested[arm] = laboratory.populations[arm].test(state, num_runs, _by_run(own, drawn)[0])
-        final = state_digests(state, num_runs)
+    for arm, population in laboratory.populations.items():
+        tested[arm] = population.test(now.states[arm], num_runs, orders)
+        final = state_digests(now.states[arm], num_runs)
         hashes[arm] = [
-            {
-                "initial_hash": now.initial[arm][cell.seed],
-                "order_hash": now.orders[arm][cell.seed],
-                "final_hash": digest,
-            }
-            for cell, digest in zip(own.cells, final, strict=True)
+            {"initial_hash": now.initial[arm][cell.seed], "order_hash": now.orders[arm][cell.seed], "final_hash": own}
+            for cell, own in zip(chunk.cells, final, strict=True)
         ]
     epochs = epoch_rows(study, dataset, chunk, now.records)
     runs = run_rows(epochs, tested, hashes, dataset.task == "classification")
