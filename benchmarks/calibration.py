@@ -3,7 +3,7 @@
 `python benchmarks/calibration.py [--quick] [--studies N] [--pool DIR] [--data wine,digits]` trains a pool of studies
 (see `pool.py`) and judges each by the functions that studies call: the choice of rates, interim analyses, comparisons.
 An arm that is equal to its baseline in distribution must be called different at most at the nominal rate; arms with
-fewer units show the power. `--candidates` judges the same trainings by other rules for the chosen rate. Prints a table;
+fewer units show the power. `--candidates` also judges by the rule that was in use before. Prints a table;
 `--out FILE` keeps all numbers as JSON with machine and versions.
 """
 
@@ -13,7 +13,7 @@ import argparse
 import json
 import math
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from normlab.study.cells import Chunk
 from normlab.study.looks import Looks
 from normlab.study.metrics import with_outcomes
 from normlab.study.provenance import machine, versions
-from normlab.study.rates import Choice, best_rates, choose_rates, rates_beyond
+from normlab.study.rates import Choice, best_rates, choose_rates, possible_rates, rates_beyond
 from normlab.study.seeds import FIRST_LOOK, MAX_SEEDS
 from normlab.study.summary import Evidence, Rate, at_main_rates
 from normlab.study.target import set_target
@@ -42,7 +42,8 @@ METRICS = ("test_accuracy", "test_loss", "epochs_to_target")
 QUICK_STUDIES, STUDIES = 20, 200
 # Power needs fewer studies than a small rate of false verdicts.
 MOST_POWER_STUDIES = 100
-Rule = Callable[[pl.DataFrame], dict[str, Choice]]
+# The first is that of studies; the other takes no notice of the chance in the choice, and was in use before.
+RULES = ("every pair chooses among the possible rates", "one rate for all pairs")
 
 
 def main() -> None:
@@ -52,7 +53,7 @@ def main() -> None:
     parser.add_argument("--studies", type=int, help=f"per data set; default {STUDIES}")
     parser.add_argument("--data", default=",".join(pool.SETTINGS), help="data sets, separated by commas")
     parser.add_argument("--pool", type=Path, help="keep the trainings here, and use those that are here")
-    parser.add_argument("--candidates", action="store_true", help="compare rules for the chosen rate")
+    parser.add_argument("--candidates", action="store_true", help="also judge by the rule that was in use before")
     parser.add_argument("--out", type=Path, help="write all numbers to this file")
     options = parser.parse_args()
     num_studies = options.studies or (QUICK_STUDIES if options.quick else STUDIES)
@@ -64,9 +65,8 @@ def main() -> None:
             arms = list(pool.SETTINGS[data].units)
             pool.train(data, min(num_studies, MOST_POWER_STUDIES), kept, arms)
             pool.train(data, num_studies, kept, arms[:2])
-            rules = RULES if options.candidates else {"every possible rate": choose_rates_by_study}
-            for name, rule in rules.items():
-                rows += calibrated(data, num_studies, kept, rule, name)
+            for rule in RULES if options.candidates else RULES[:1]:
+                rows += calibrated(data, num_studies, kept, rule)
         agreements = [end_to_end(data, kept) for data in options.data.split(",")]
     print(pl.DataFrame(rows).write_csv(separator="\t", float_precision=3))
     for agreement in agreements:
@@ -76,11 +76,11 @@ def main() -> None:
         options.out.write_text(json.dumps(content, indent=1) + "\n")
 
 
-def calibrated(data: str, num_studies: int, folder: Path, rule: Rule, name: str) -> list[dict[str, Any]]:
+def calibrated(data: str, num_studies: int, folder: Path, rule: str) -> list[dict[str, Any]]:
     """Return a row per mode, arm and metric: how often the arm was called better or worse than its baseline."""
     verdicts: dict[tuple[str, str, str], list[str]] = {}
     extra: list[float] = []
-    modes = MODES if name == "every possible rate" else ("tuned",)
+    modes = MODES if rule == RULES[0] else ("tuned",)
     for study in range(num_studies):
         path = pool.path_of(folder, data, study)
         for arm in list(pool.SETTINGS[data].units)[1 : 2 if study >= MOST_POWER_STUDIES else None]:
@@ -93,7 +93,7 @@ def calibrated(data: str, num_studies: int, folder: Path, rule: Rule, name: str)
                     extra.append(num_extra)
     return [
         {
-            "rule": name,
+            "rule": rule,
             "data": data,
             "mode": mode,
             "arm": "equal" if arm == "b" else arm,
@@ -109,31 +109,32 @@ def calibrated(data: str, num_studies: int, folder: Path, rule: Rule, name: str)
 
 
 def judged(
-    mode: str, data: str, epochs: pl.DataFrame, runs: pl.DataFrame, arm: str, rule: Rule
+    mode: str, data: str, epochs: pl.DataFrame, runs: pl.DataFrame, arm: str, rule: str
 ) -> tuple[dict[str, str], float]:
     """Return a study's verdicts by metric, and the runs per arm beyond those at the chosen rates."""
     uninformed = math.log({"wine": 3, "digits": 10}[data])
     arms = [BASELINE, arm]
-    chosen = None if mode == "fixed" else _tuned(data, runs, rule)
-    rates = {name: (FIXED_RATE,) if chosen is None else chosen[name].rates for name in arms}
-    fresh = _at(runs.filter(pl.col("stage") == "report"), rates)
+    chosen = None if mode == "fixed" else _tuned(data, runs)
+    rates = [FIXED_RATE] if chosen is None else possible_rates(chosen)
+    first = {name: FIXED_RATE if chosen is None else chosen[name].rate for name in arms}
+    is_fresh = pl.col("stage") == "report"
+    fresh = _reported(runs.filter(is_fresh & (pl.col("rate").is_in(rates) if rule == RULES[0] else _at(first))), first)
     looks = None
     if mode == "auto":
-        looks = Looks(rates, "test_accuracy", MARGIN, MAX_SEEDS, FIRST_LOOK, uninformed)
+        looks = Looks(arms, len(rates), "test_accuracy", MARGIN, MAX_SEEDS, FIRST_LOOK, uninformed)
         fresh = _looked(looks, fresh)
     else:
         fresh = fresh.filter(pl.col("seed") < _first_seed(fresh) + SEEDS)
     parts = [fresh] if chosen is None else [fresh, runs.filter(pl.col("stage") == "tuning")]
     known = pl.concat(parts)
-    target_runs = known if chosen is None else _at(parts[1], {name: (one.rate,) for name, one in chosen.items()})
+    target_runs = known if chosen is None else parts[1].filter(_at(first))
     target = set_target(target_runs, TASK, None)
     outcomes = with_outcomes(known, epochs, target.value, uninformed)
     answers: Mapping[str, Judged] | None = looks.answers() if looks else None
     main: Rate = FIXED_RATE if chosen is None else "tuned"
     evidence = Evidence(epochs, outcomes, arms, TASK, MARGIN, 1, chosen, main, answers)
     rows = {row["metric"]: str(row["verdict"]) for row in at_main_rates(evidence)}
-    extra = sum(len(own) - 1 for own in rates.values()) * SEEDS / len(rates)
-    return {metric: rows[metric] for metric in METRICS}, extra
+    return {metric: rows[metric] for metric in METRICS}, (len(rates) - 1) * SEEDS
 
 
 def end_to_end(data: str, folder: Path) -> dict[str, Any]:
@@ -154,17 +155,17 @@ def end_to_end(data: str, folder: Path) -> dict[str, Any]:
         possible = {arm: tuple(rates) for arm, rates in result.records.summary["rates"]["possible"].items()}
         real = {metric: result.verdict(metric, "b") for metric in METRICS}
     epochs, runs = pool.tables(pool.path_of(folder, data, 0), (BASELINE, "b"))
-    chosen = _tuned(data, runs, choose_rates_by_study)
-    pooled, _ = judged("tuned", data, epochs, runs, "b", choose_rates_by_study)
+    chosen = _tuned(data, runs)
+    pooled, _ = judged("tuned", data, epochs, runs, "b", RULES[0])
     same_rates = possible == {arm: one.rates for arm, one in chosen.items()}
     return {"data": data, "same_rates": same_rates, "same_verdicts": real == pooled, "verdicts": real}
 
 
-def _tuned(data: str, runs: pl.DataFrame, rule: Rule) -> dict[str, Choice]:
+def _tuned(data: str, runs: pl.DataFrame) -> dict[str, Choice]:
     """Search the grid, and beyond it, as a study does."""
     tuning, grid = runs.filter(pl.col("stage") == "tuning"), list(pool.GRID)
     while True:
-        chosen = rule(tuning.filter(pl.col("rate").is_in(grid)))
+        chosen = choose_rates(tuning.filter(pl.col("rate").is_in(grid)), TASK)
         beyond = rates_beyond(pool.GRID, grid, best_rates(chosen).values())
         added = [rate for rate in beyond if rate in pool.SETTINGS[data].beyond]
         if not added:
@@ -172,14 +173,14 @@ def _tuned(data: str, runs: pl.DataFrame, rule: Rule) -> dict[str, Choice]:
         grid += added
 
 
-def _at(runs: pl.DataFrame, rates: Mapping[str, Sequence[float]]) -> pl.DataFrame:
-    """Return the runs at each arm's rates; those at the first of them are the report's, the others its alternatives."""
-    own = [(pl.col("arm") == arm) & pl.col("rate").is_in(list(of_arm)) for arm, of_arm in rates.items()]
-    first = [(pl.col("arm") == arm) & (pl.col("rate") == of_arm[0]) for arm, of_arm in rates.items()]
-    stage = (
-        pl.when((pl.col("stage") == "tuning") | pl.any_horizontal(first)).then("stage").otherwise(pl.lit("alternative"))
-    )
-    return runs.filter(pl.any_horizontal(own)).with_columns(stage=stage)
+def _at(rates: Mapping[str, float]) -> pl.Expr:
+    """Return whether a run is at its arm's rate."""
+    return pl.any_horizontal((pl.col("arm") == arm) & (pl.col("rate") == rate) for arm, rate in rates.items())
+
+
+def _reported(fresh: pl.DataFrame, rates: Mapping[str, float]) -> pl.DataFrame:
+    """Return fresh runs with the stage that a study trains them in: the report at an arm's rate, else alternative."""
+    return fresh.with_columns(stage=pl.when(_at(rates)).then(pl.lit("report")).otherwise(pl.lit("alternative")))
 
 
 def _looked(looks: Looks, fresh: pl.DataFrame) -> pl.DataFrame:
@@ -194,19 +195,6 @@ def _looked(looks: Looks, fresh: pl.DataFrame) -> pl.DataFrame:
 
 def _first_seed(runs: pl.DataFrame) -> int:
     return int(runs["seed"].to_numpy().min())
-
-
-def choose_rates_by_study(tuning: pl.DataFrame) -> dict[str, Choice]:
-    """Choose as studies do."""
-    return choose_rates(tuning, TASK)
-
-
-def one_rate(tuning: pl.DataFrame) -> dict[str, Choice]:
-    """Choose one rate, and take no notice of chance: the rule that was in use before."""
-    return {arm: Choice(one.rate, one.at_edge, (one.rate,)) for arm, one in choose_rates(tuning, TASK).items()}
-
-
-RULES: dict[str, Rule] = {"every possible rate": choose_rates_by_study, "one rate": one_rate}
 
 
 def _share(name: str, hits: int, trials: int) -> dict[str, float | int]:

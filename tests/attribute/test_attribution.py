@@ -43,28 +43,6 @@ def test_shares_of_planted_records() -> None:
     assert "made of norm 12.00 points and activation 2.00 points (3 pairs)" in page
 
 
-def test_an_interval_holds_whichever_possible_rate_is_the_best() -> None:
-    """The combination with both has a second possible rate, at which it is worse by 0.04 or better by 0.04."""
-    planted = {"layer": 0.5, "norm": 0.6, "activation": 0.5, "batch": 0.64}
-    noise = [0.0, 0.01, 0.02]
-    factors = factors_of(STUDY)
-    runs = _runs({arm: [value + n for n in noise] for arm, value in planted.items()}).with_columns(rate=pl.lit(0.1))
-    possible: dict[str, list[float]] = {arm: [0.1] for arm in planted}
-    settled = attribution(STUDY, factors, runs, possible)
-    for change, other in ((-0.04, 0.3), (0.04, 1.0)):
-        extra = _runs({"batch": [0.64 + change + n for n in noise]}).with_columns(
-            rate=pl.lit(other), stage=pl.lit("alternative")
-        )
-        found = attribution(STUDY, factors, pl.concat([runs, extra]), {**possible, "batch": [0.1, other]})
-        parts = [found.difference, *found.shares, *found.interactions]
-        for part, before in zip(parts, [settled.difference, *settled.shares, *settled.interactions], strict=True):
-            shift = change / (2 if len(part.names) == 1 else 1)  # a share is the mean of two gains, one of them to both
-            assert part.mean == pytest.approx(before.mean)
-            ends = sorted([0.0, shift])
-            assert part.interval.low == pytest.approx(before.interval.low + ends[0], abs=1e-9)
-            assert part.interval.high == pytest.approx(before.interval.high + ends[1], abs=1e-9)
-
-
 def test_the_command_shares_out_the_difference(tmp_path: Path) -> None:
     file, out = tmp_path / "study.toml", tmp_path / "out"
     file.write_text(

@@ -5,18 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
 from normlab.compare import prepare_training
 from normlab.report.cautions import open_rates
-from normlab.stats.choices import under_every_choice
 from normlab.stats.verdict import judge, paired_effect
 from normlab.study import execute, laboratory
 from normlab.study.design import make_study
 from normlab.study.limits import Limits
 from normlab.study.progress import Interrupted, Progress, ignore_progress
-from normlab.study.rates import choose_rates
+from normlab.study.rates import choose_rates, own_runs
 from normlab.study.status import read_status
 from normlab.study.store import Store
 
@@ -85,14 +85,13 @@ def test_fresh_seeds_are_trained_at_every_possible_rate(finished: tuple[dict[str
     chosen = choose_rates(runs.filter(pl.col("stage") == "tuning"), "classification")
     assert possible == {arm: list(choice.rates) for arm, choice in chosen.items()}
     assert max(len(rates) for rates in possible.values()) > 1
+    trained = sorted({rate for rates in possible.values() for rate in rates})
+    assert summary["rates"]["trained"] == trained
     for arm, rates in possible.items():
         assert summary["rates"]["chosen"][arm] == rates[0]
         own = runs.filter((pl.col("arm") == arm) & (pl.col("stage") != "tuning"))
-        found = {
-            rate: (part["stage"].unique().to_list(), sorted(part["seed"])) for (rate,), part in own.group_by("rate")
-        }
-        stages = ["report"] + ["alternative"] * (len(rates) - 1)
-        assert found == {rate: ([stage], list(range(7))) for rate, stage in zip(rates, stages, strict=True)}
+        assert own.group_by("rate").len().sort("rate").rows() == [(rate, 7) for rate in trained]
+        assert own.filter(pl.col("stage") == "report")["rate"].unique().to_list() == [rates[0]]
     assert sorted(epochs["run"].unique()) == sorted(runs["run"])
     assert summary["pairing"]["initial_values_equal"]
     assert summary["pairing"]["orders_equal"]
@@ -100,20 +99,22 @@ def test_fresh_seeds_are_trained_at_every_possible_rate(finished: tuple[dict[str
     assert [arm for arm, rates in possible.items() if len(rates) > 1 and arm in said[0]]
 
 
-def test_the_verdict_holds_under_every_combination(finished: tuple[dict[str, Any], pl.DataFrame, Any]) -> None:
+def test_a_pair_is_the_runs_that_their_own_validation_chooses(
+    finished: tuple[dict[str, Any], pl.DataFrame, Any],
+) -> None:
     summary, runs, _ = finished
-    possible, fresh = summary["rates"]["possible"], runs.filter(pl.col("stage") != "tuning").sort("seed")
-
-    def accuracies(arm: str, rate: float) -> Any:
-        return fresh.filter((pl.col("arm") == arm) & (pl.col("rate") == rate))["test_accuracy"].to_numpy()
-
-    effects = [
-        paired_effect(accuracies("batch", own), accuracies("none", other), margin=0.005, higher_is_better=True)
-        for own in possible["batch"]
-        for other in possible["none"]
-    ]
-    expected = judge([under_every_choice(effects)], correction="holm")[0]
+    values: dict[str, list[float]] = {arm: [] for arm in ("none", "batch")}
+    for arm, found in values.items():
+        for seed in range(7):
+            own = [row for row in runs.to_dicts() if (row["arm"], row["seed"]) == (arm, seed)]
+            own.sort(key=lambda row: (row["diverged"], -row["val_accuracy"], row["val_loss"], row["rate"]))
+            found.append(own[0]["test_accuracy"])
+    assert len({row["rate"] for row in own_runs(runs.filter(pl.col("stage") != "tuning")).to_dicts()}) > 1
+    effect = paired_effect(values["batch"], values["none"], margin=0.005, higher_is_better=True)
     row = summary["comparisons"][0]
-    assert (row["rate"], row["verdict"], row["choices"]) == ("tuned", expected.verdict, len(effects))
-    assert (row["difference"], row["p_value"]) == (expected.effect.difference, expected.effect.p_value)
-    assert (row["ci_low"], row["ci_high"]) == (expected.effect.ci_low, expected.effect.ci_high)
+    assert (row["rate"], row["verdict"]) == ("tuned", judge([effect], correction="holm")[0].verdict)
+    assert (row["difference"], row["p_value"]) == (effect.difference, effect.p_value)
+    shown = {row["arm"]: (row["rate"], row["runs"], row["test_accuracy_mean"]) for row in summary["by_arm"]}
+    assert shown == {
+        arm: (summary["rates"]["chosen"][arm], 7, pytest.approx(np.mean(found))) for arm, found in values.items()
+    }

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from normlab.study.design import Study
 from normlab.study.metrics import COUNTED, with_counted_scores
 from normlab.study.names import ATTRIBUTION
 from normlab.study.progress import Progress, ignore_progress
+from normlab.study.rates import own_runs
 
 
 @dataclass(frozen=True)
@@ -101,99 +101,47 @@ def attribute(
         raise InputError("an attribution needs a number of seeds", "auto", "give such as --seeds 10")
     factors = factors_of(study)
     result = run_study(all_combinations(study, factors), out=out, watch=watch)
-    summary, data = result.records.summary, result.records.study["data"]
-    found = attribution(
-        study, factors, result.runs, chance_loss(len(data["classes"])), summary["rates"].get("possible")
-    )
+    found = attribution(study, factors, result.runs, chance_loss(len(result.records.study["data"]["classes"])))
     folder = Path(result.folder)
     with writing_to(folder):
         write_file(folder / ATTRIBUTION, sealed_json(found.as_json()))
     return found, folder
 
 
-def attribution(
-    study: Study,
-    factors: list[Factor],
-    runs: pl.DataFrame,
-    chance: float,
-    possible: Mapping[str, Sequence[float]] | None = None,
-) -> Attribution:
+def attribution(study: Study, factors: list[Factor], runs: pl.DataFrame, chance: float) -> Attribution:
     """Share out the difference from the records of all combinations; diverged runs count as `stats.divergence` says.
-
-    Where several rates may be an arm's best, means are those at the chosen ones, and an interval reaches from the lower
-    end where every arm has the rate that makes the part smallest to the upper end where it has the one that makes it
-    largest.
 
     Args:
         study: The two arms.
         factors: In which they differ.
-        runs: Records of `all_combinations`.
+        runs: Records of `all_combinations`. Where rates were tuned, a seed's run is the one that its own validation
+            data choose; see `own_runs`.
         chance: The loss at chance level.
-        possible: By arm, the rates that may be its best, the chosen one first, where rates were tuned.
     """
-    reported = with_counted_scores(runs, chance).filter(pl.col("stage") != "tuning").sort("seed")
+    fresh = with_counted_scores(runs, chance).filter(pl.col("stage") != "tuning")
+    reported = own_runs(fresh) if study.tuned else fresh.sort("seed")
     metric = "test_accuracy" if reported["test_accuracy"].null_count() == 0 else "test_loss"
     names = combinations(study, factors)
-
-    def scores(name: str) -> list[np.ndarray]:
-        own = reported.filter(pl.col("arm") == name)
-        tables = [own] if possible is None else [own.filter(pl.col("rate") == rate) for rate in possible[name]]
-        return [one[COUNTED[metric]].to_numpy() for one in tables]
-
-    under = {chosen: scores(name) for chosen, name in names.items()}
-    values = {chosen: each[0] for chosen, each in under.items()}
-    every = frozenset(factor.name for factor in factors)
-    first, last = names[frozenset()], names[every]
-
-    def part(of: tuple[str, ...]) -> Part:
-        """Return a share, an interaction or, of nothing, the whole difference."""
-        ends = [_of(_towards(under, of, sign), every, of) for sign in (-1, 1)] if possible else []
-        return _part(of, _of(values, every, of), ends)
-
-    interactions = [part(pair) for pair in itertools.combinations(sorted(every), 2)]
+    values = {
+        chosen: reported.filter(pl.col("arm") == name)[COUNTED[metric]].to_numpy() for chosen, name in names.items()
+    }
+    found = shapley(values)
+    first, last = names[frozenset()], names[frozenset(factor.name for factor in factors)]
+    whole = values[frozenset(factor.name for factor in factors)] - values[frozenset()]
+    interactions = [_part(pair, each) for pair, each in found.interactions.items()]
     return Attribution(
         metric=metric,
         baseline=first,
         arm=last,
-        pairs=len(values[every]),
+        pairs=len(whole),
         factors=factors,
-        difference=part(()),
-        shares=[part((factor.name,)) for factor in factors],
+        difference=_part((), whole),
+        shares=[_part((factor.name,), found.shares[factor.name]) for factor in factors],
         interactions=sorted(interactions, key=lambda part: -abs(part.mean)),
         values={name: float(values[chosen].mean()) for chosen, name in names.items()},
     )
 
 
-Values = dict[frozenset[str], np.ndarray]
-
-
-def _of(values: Values, every: frozenset[str], of: tuple[str, ...]) -> np.ndarray:
-    """Return what factors give, pair by pair: one its share, two their interaction, none the whole difference."""
-    if not of:
-        return values[every] - values[frozenset()]
-    found = shapley(values)
-    return found.shares[of[0]] if len(of) == 1 else found.interactions[of[0], of[1]]
-
-
-def _towards(under: Mapping[frozenset[str], list[np.ndarray]], of: tuple[str, ...], sign: int) -> Values:
-    """Return each combination's values at the rate that makes a part largest (sign 1) or smallest (-1).
-
-    A combination counts positively where it holds an even number of the factors less: those of the part that are
-    switched off. Of the whole difference, only the two ends count.
-    """
-    last = max(under, key=len)
-
-    def weight(chosen: frozenset[str]) -> int:
-        missing = len(set(of) - chosen) if of else int(chosen != last)
-        return sign * (-1) ** missing
-
-    return {
-        chosen: max(each, key=lambda values: weight(chosen) * float(values.mean())) for chosen, each in under.items()
-    }
-
-
-def _part(names: tuple[str, ...], each: np.ndarray, ends: Sequence[np.ndarray]) -> Part:
-    intervals = [paired_bootstrap(values) for values in (each, *ends)]
-    low, high = min(one.low for one in intervals), max(one.high for one in intervals)
+def _part(names: tuple[str, ...], each: np.ndarray) -> Part:
     few = tuple(each.tolist()) if each.size < FEWEST_PAIRS else ()
-    return Part(names, float(each.mean()), replace(intervals[0], low=low, high=high), few)
+    return Part(names, float(each.mean()), paired_bootstrap(each), few)

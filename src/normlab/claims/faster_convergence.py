@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,6 @@ from normlab.stats.log_rank import log_rank
 from normlab.stats.restricted_mean import RestrictedTimes, restricted_times
 from normlab.stats.verdict import judge as judge_effects
 from normlab.study.metrics import METRICS
-from normlab.study.rates import at_rates, rate_combinations
 from normlab.study.target import ACCURACY_BELOW, LOSS_FACTOR, Target, set_target
 
 if TYPE_CHECKING:
@@ -162,7 +162,11 @@ def _fresh(evidence: pl.DataFrame) -> list[pl.DataFrame]:
     """Return the fresh runs of every combination of rates that could have been chosen, that of the best rates first."""
     fresh = evidence.filter(pl.col("stage") == "fresh").sort("choice")
     rates = {arm: fresh.filter(pl.col("arm") == arm)["rate"].unique(maintain_order=True).to_list() for arm in ARMS}
-    return at_rates(fresh, rate_combinations(rates))
+    combinations = (dict(zip(rates, chosen, strict=True)) for chosen in itertools.product(*rates.values()))
+    return [
+        fresh.filter(pl.any_horizontal((pl.col("arm") == arm) & (pl.col("rate") == rate) for arm, rate in one.items()))
+        for one in combinations
+    ]
 
 
 def _effects(fresh: list[pl.DataFrame], horizon: float, *, own: bool) -> Effect:

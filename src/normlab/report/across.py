@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +12,10 @@ import numpy as np
 from normlab.errors import InputError, require_known
 from normlab.report.records import Records, read_records
 from normlab.stats.across_data_sets import AcrossDataSets, across_data_sets
-from normlab.stats.bootstrap import Interval
 from normlab.stats.divergence import chance_loss
 from normlab.study.metrics import METRICS, Metric, pairs, with_counted_scores, with_watched_epochs
 from normlab.study.parts import require_study
-from normlab.study.rates import at_rates, rate_combinations
+from normlab.study.rates import own_runs
 
 if TYPE_CHECKING:
     import polars as pl
@@ -75,64 +74,26 @@ def read_across(folders: Sequence[Path], metric: str | None = None) -> Across:
     chosen = METRICS[_metric(studies, metric)]
     runs = [_compared(records) for records in studies]
     baseline, *others = studies[0].arms
-    found = {
-        arm: [_pairs(records, table, chosen.name, arm) for records, table in zip(studies, runs, strict=True)]
-        for arm in others
-    }
-    numbers = [min(values.size for values, _ in tables) for tables in found[others[0]]]
+    found = {arm: [pairs(table, chosen.name, arm, baseline) for table in runs] for arm in others}
+    numbers = [values.size for values, _ in found[others[0]]]
     _require_pairs(studies, numbers)
     fewest = min(numbers)
-    reported = [table.filter(table["stage"] == "report") for table in runs]
-    lost = [table.filter(table["diverged"])["arm"].to_list() for table in _first(reported, fewest)]
+    lost = [table.filter(table["diverged"])["arm"].to_list() for table in _first(runs, fewest)]
     return Across(
         metric=chosen,
         baseline=baseline,
         data_sets=[records.study["data"]["name"] for records in studies],
         pairs=numbers,
         diverged={arm: sum(part.count(arm) for part in lost) for arm in studies[0].arms},
-        arms={arm: _under_every_choice(tables, fewest, chosen.higher_is_better) for arm, tables in found.items()},
+        arms={
+            arm: across_data_sets(
+                np.stack([values[:fewest] for values, _ in columns]),
+                np.stack([values[:fewest] for _, values in columns]),
+                higher_is_better=chosen.higher_is_better,
+            )
+            for arm, columns in found.items()
+        },
     )
-
-
-def _pairs(records: Records, runs: pl.DataFrame, metric: str, arm: str) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return a metric's values of an arm and the baseline under every combination of rates, the chosen ones first."""
-    possible = records.summary["rates"].get("possible")
-    baseline = records.arms[0]
-    if possible is None:
-        return [pairs(runs, metric, arm, baseline)]
-    combinations = rate_combinations({name: possible[name] for name in (arm, baseline)})
-    return [pairs(table, metric, arm, baseline) for table in at_rates(runs, combinations)]
-
-
-def _under_every_choice(
-    studies: Sequence[Sequence[tuple[np.ndarray, np.ndarray]]], fewest: int, higher_is_better: bool
-) -> AcrossDataSets:
-    """Compare an arm with the baseline over all studies, whichever of its possible rates is the best in each.
-
-    Means and the difference are those at the chosen rates; the intervals of the comparison reach from the lower end
-    where every study has the rates that favour the arm least to the upper end where it has those that favour it most.
-    """
-
-    def compared(tables: Sequence[tuple[np.ndarray, np.ndarray]]) -> AcrossDataSets:
-        values, baselines = (np.stack([table[side][:fewest] for table in tables]) for side in (0, 1))
-        return across_data_sets(values, baselines, higher_is_better=higher_is_better)
-
-    main = compared([tables[0] for tables in studies])
-    if all(len(tables) == 1 for tables in studies):
-        return main
-    sign = 1 if higher_is_better else -1
-    order = [sorted(tables, key=lambda pair: sign * float(np.mean(pair[0] - pair[1]))) for tables in studies]
-    ends = [main, *(compared([tables[place] for tables in order]) for place in (0, -1))]
-    return replace(
-        main,
-        difference_interval=_envelope([end.difference_interval for end in ends]),
-        probability_interval=_envelope([end.probability_interval for end in ends]),
-    )
-
-
-def _envelope(intervals: Sequence[Interval]) -> Interval:
-    low, high = min(interval.low for interval in intervals), max(interval.high for interval in intervals)
-    return replace(intervals[0], low=low, high=high)
 
 
 def _compared(records: Records) -> pl.DataFrame:
@@ -143,7 +104,7 @@ def _compared(records: Records) -> pl.DataFrame:
     # Over all runs, tuning too, as in the study.
     runs = with_watched_epochs(with_counted_scores(records.runs, chance)).filter(pl.col("stage") != "tuning")
     rate = records.summary["primary"]["rate"]
-    return (runs if rate == "tuned" else runs.filter(pl.col("rate") == rate)).sort("seed")
+    return (own_runs(runs) if rate == "tuned" else runs.filter(pl.col("rate") == rate)).sort("seed")
 
 
 def _first(runs: Sequence[pl.DataFrame], fewest: int) -> list[pl.DataFrame]:

@@ -36,8 +36,8 @@ def open_rates(summary: Mapping[str, Any]) -> list[str]:
         return []
     which = [f"{arm} ({' or '.join(shown_rate(rate) for rate in rates)})" for arm, rates in several.items()]
     return [
-        f"The tuning runs do not settle the best rate of {listed(which)}. At the tuned rates, a verdict holds under "
-        "each of these; the values shown are those at the first."
+        f"The tuning runs do not settle the best rate of {listed(which)}. Every arm was trained at each of these, "
+        "and at the tuned rates every run is the one that its own validation data choose."
     ]
 
 

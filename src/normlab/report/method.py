@@ -78,8 +78,9 @@ def _rules(records: Records) -> list[str]:
         rules.insert(
             2,
             "A rate may be an arm’s best if it is chosen in at least 5 % of resamples of the tuning seeds. The seeds "
-            "reported on are trained at every such rate, and a verdict at the tuned rates holds under every "
-            "combination of them: the interval reaches over all, and p is the largest.",
+            "reported on train every arm at all rates that may be any arm’s best. At the tuned rates, a run is the one "
+            "that its own validation data choose among these: the choice varies from pair to pair, and the intervals "
+            "contain it.",
         )
     return rules
 

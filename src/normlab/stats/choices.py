@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from normlab.stats.differences import ROUNDING
 from normlab.stats.effect import Effect
-from normlab.stats.sequential import SequentialVerdict
 
 # An option that is the best in fewer resamples is ruled out.
 LEAST_SHARE = 0.05
@@ -30,6 +29,15 @@ def best_option(criteria: Criteria) -> int:
     """
     replicates = criteria[0].shape[1]
     return int(_best(criteria, np.full((1, replicates), 1.0 / replicates))[0])
+
+
+def best_for_each(criteria: Criteria) -> NDArray[np.int64]:
+    """Return, for each replicate by itself, the option that is best for it, shape (replicates,); see `best_option`.
+
+    A choice that every pair makes for itself, from the same options in all arms, is no draw that pairs share: arms that
+    are equal in distribution stay exchangeable within pairs.
+    """
+    return _best(criteria, np.eye(criteria[0].shape[1]))
 
 
 def possible_options(criteria: Criteria, *, seed: int = 0) -> list[int]:
@@ -118,32 +126,6 @@ def under_every_choice(effects: Sequence[Effect]) -> Effect:
         pairs=min(effect.pairs for effect in effects),
         choices=sum(effect.choices for effect in effects),
     )
-
-
-def sequentially_under_every_choice(verdicts: Sequence[SequentialVerdict]) -> SequentialVerdict:
-    """Return the sequential verdict whichever of several choices is right; see `under_every_choice`.
-
-    A verdict holds only where it is reached under each choice; the interval is the envelope of all. It is right at
-    every look: a wrong verdict would have to be reached under the choice for which it is wrong, too.
-
-    Raises:
-        ValueError: If there is no verdict.
-    """
-    if not verdicts:
-        raise ValueError("verdicts must hold at least one, got none.")
-    first = verdicts[0]
-    if len(verdicts) == 1:
-        return first
-    agreed = {one.verdict for one in verdicts}
-    low, high = min(one.low for one in verdicts), max(one.high for one in verdicts)
-    interval = f"{100 * (1 - first.alpha):.4g} % interval {low:.3g} to {high:.3g}, right at every look"
-    subject = f"The difference {first.difference:.3g} ({interval}, {first.pairs} pairs)"
-    worst = replace(first, verdict="undecided", low=low, high=high, decided_after=None)
-    if len(agreed) > 1 or first.verdict == "undecided":
-        return replace(worst, reason=f"{subject} is not decided in the same way under each of {len(verdicts)} choices.")
-    reached = max(one.decided_after for one in verdicts if one.decided_after is not None)
-    reason = f"{subject} is {first.verdict} under each of {len(verdicts)} choices."
-    return replace(worst, verdict=first.verdict, decided_after=reached, reason=reason)
 
 
 def _largest(p_values: Sequence[float | None]) -> float | None:

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from normlab.stats.betting import fewest_pairs
-from normlab.stats.choices import sequentially_under_every_choice
 from normlab.stats.sequential import SequentialVerdict, sequential_verdict
 
 
@@ -19,8 +18,7 @@ class Comparison:
 
     Attributes:
         name: Of the comparison, unique among those of the study.
-        differences: Arm - baseline, shape (n,), in the order in which the pairs came; or (k, n), the same comparison
-            under each of k choices, whose verdict is the one that holds under all of them (see `choices`).
+        differences: Arm - baseline, shape (n,), in the order in which the pairs came.
         margin: Differences smaller than this were declared negligible beforehand.
         higher_is_better: Whether a positive difference is an improvement.
         resolution: What all differences are multiples of; see `equivalence.tost_p_value`.
@@ -90,7 +88,7 @@ def next_action(
     names = [comparison.name for comparison in comparisons]
     if len(set(names)) < len(names):
         raise ValueError(f"comparisons must have different names, got {names}.")
-    sizes = {np.asarray(comparison.differences).shape[-1] for comparison in comparisons}
+    sizes = {np.asarray(comparison.differences).size for comparison in comparisons}
     if len(sizes) > 1:
         raise ValueError(f"comparisons must have the same number of pairs, got {sorted(sizes)}.")
     for name, number in (("budget", budget), ("chunk", chunk)):
@@ -98,18 +96,13 @@ def next_action(
             raise ValueError(f"{name} must be at least 1, got {number!r}.")
     level = alpha / len(comparisons)
     verdicts = {
-        comparison.name: sequentially_under_every_choice(
-            [
-                sequential_verdict(
-                    differences,
-                    margin=comparison.margin,
-                    alpha=level,
-                    higher_is_better=comparison.higher_is_better,
-                    first_look=first_look,
-                    resolution=comparison.resolution,
-                )
-                for differences in np.atleast_2d(np.asarray(comparison.differences))
-            ]
+        comparison.name: sequential_verdict(
+            comparison.differences,
+            margin=comparison.margin,
+            alpha=level,
+            higher_is_better=comparison.higher_is_better,
+            first_look=first_look,
+            resolution=comparison.resolution,
         )
         for comparison in comparisons
     }

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from normlab.study.design import Study
-from normlab.study.rates import Choice
+from normlab.study.rates import Choice, possible_rates
 from normlab.study.seeds import FIRST_LOOK
 
 Stage = Literal["tuning", "report", "alternative"]
@@ -17,10 +17,7 @@ CHUNK_NAME = re.compile(r"(tuning|report|alternative)-[0-9]{5,}")
 
 @dataclass(frozen=True)
 class Cell:
-    """One pair of runs, or triple, …: every arm once, with the same seed.
-
-    In a cell of the stage "alternative" only the arms that have such a rate.
-    """
+    """One pair of runs, or triple, …: every arm once, with the same seed."""
 
     seed: int
     rates: Mapping[str, float]  # by arm
@@ -47,15 +44,6 @@ class Chunk:
         """Name in the study's folder."""
         return f"{self.stage}-{self.start:05d}"
 
-    @property
-    def num_runs(self) -> int:
-        """Runs in all arms."""
-        return sum(len(cell.rates) for cell in self.cells)
-
-    def of(self, arm: str) -> Chunk:
-        """Return the chunk with the cells that an arm has a run in."""
-        return replace(self, cells=tuple(cell for cell in self.cells if arm in cell.rates))
-
 
 def tuning_cells(study: Study, grid: Sequence[float] | None = None) -> list[Cell]:
     """Return the cells of the search: every rate of the grid with every tuning seed, the same for all arms.
@@ -73,19 +61,20 @@ def report_cells(study: Study, chosen: Mapping[str, float] | None) -> list[Cell]
 
 
 def alternative_cells(study: Study, chosen: Mapping[str, Choice]) -> list[Cell]:
-    """Return the cells at the other rates that may be an arm's best: the same seeds as in the report.
+    """Return the cells at the other rates that may be any arm's best: the same seeds as in the report.
 
-    Arms go through their rates side by side, the likelier ones first. Where seeds are "auto", this is done for every
-    `FIRST_LOOK` seeds before the next, so that an interim analysis finds all rates of the seeds that it takes.
+    All arms are trained at all of these rates, each at its own chosen one in the report. Where seeds are "auto", this
+    is done for every `FIRST_LOOK` seeds before the next, so that an interim analysis finds all runs of its seeds.
     """
-    most = max(len(choice.rates) for choice in chosen.values())
+    possible = possible_rates(chosen)
+    others = {arm: [rate for rate in possible if rate != choice.rate] for arm, choice in chosen.items()}
     size = FIRST_LOOK if study.seeds == "auto" else study.most_seeds
-    cells = []
-    for start in range(0, study.most_seeds, size):
-        for place in range(1, most):
-            rates = {arm: choice.rates[place] for arm, choice in chosen.items() if place < len(choice.rates)}
-            cells += [Cell(seed, rates) for seed in study.report_seeds[start : start + size]]
-    return cells
+    return [
+        Cell(seed, {arm: rates[place] for arm, rates in others.items()})
+        for start in range(0, study.most_seeds, size)
+        for place in range(len(possible) - 1)
+        for seed in study.report_seeds[start : start + size]
+    ]
 
 
 def chunks(stage: Stage, cells: Sequence[Cell], size: int, recorded: Mapping[int, int] | None = None) -> list[Chunk]:

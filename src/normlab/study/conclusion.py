@@ -13,7 +13,7 @@ from normlab.study.in_pairs import divergences, savings
 from normlab.study.laboratory import Laboratory
 from normlab.study.looks import Looks
 from normlab.study.metrics import COUNTED, with_outcomes
-from normlab.study.rates import RULE, Choice, best_rates
+from normlab.study.rates import RULE, Choice, best_rates, possible_rates
 from normlab.study.reach import fewest_deciding_pairs
 from normlab.study.statistics import compared_recomputed
 from normlab.study.summary import Evidence, Rate, area_over_rates, by_arm, by_rate, comparisons
@@ -117,6 +117,7 @@ def _rates(
         "beyond": [rate for rate in tried if rate not in study.grid],
         "chosen": best_rates(chosen),
         "possible": {arm: list(choice.rates) for arm, choice in chosen.items()},
+        "trained": possible_rates(chosen),
         "at_edge": {arm: choice.at_edge for arm, choice in chosen.items()},
         "rule": RULE[task],
         "tuning_seeds": study.tuning_seed_list,

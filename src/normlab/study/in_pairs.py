@@ -12,7 +12,7 @@ from normlab.stats.mcnemar import mcnemar
 from normlab.stats.multiplicity import benjamini_hochberg
 from normlab.stats.pairing import pairing
 from normlab.study.metrics import METRICS, pairs
-from normlab.study.summary import Evidence, selections, under_every_choice_of_rates
+from normlab.study.summary import Evidence, selections
 
 # Fewer pairs show nothing of how arms vary together.
 FEWEST_PAIRS = 3
@@ -30,34 +30,24 @@ def divergences(evidence: Evidence) -> list[dict[str, Any]]:
     """Return McNemar's comparison of an arm's divergences with its baseline's, wherever a run of either diverged.
 
     At each arm's own best rate, or the first rate given, and at each shared rate of a grid. All of it is exploratory:
-    `p_adjusted` is Benjamini and Hochberg's over all rows. Where several rates may be an arm's best, the counts are of
-    the first combination in which a run diverged, and p is the largest over all combinations.
+    `p_adjusted` is Benjamini and Hochberg's over all rows.
     """
     main, shared = selections(evidence)
     baseline = evidence.arms[0]
     rows = []
     for rate, runs in [*main, *shared]:
         for arm in evidence.arms[1:]:
-            tables = under_every_choice_of_rates(evidence, rate, runs, arm)
-            found = [one for table in tables if (one := _mcnemar(table, arm, baseline))]
-            if found:
-                p_value = max(one["p_value"] for one in found) if len(found) == len(tables) else 1.0
-                row = {"arm": arm, "baseline": baseline, "rate": rate, **found[0], "p_value": p_value}
-                rows.append(_without_bounds(row, row["pairs"], "low", "high"))
+            own, other = (runs.filter(pl.col("arm") == name).select("seed", "diverged") for name in (arm, baseline))
+            both = own.join(other, on="seed", suffix="_baseline")
+            if both["diverged"].any() or both["diverged_baseline"].any():
+                found = mcnemar(both["diverged"].to_numpy(), both["diverged_baseline"].to_numpy())
+                row = {"arm": arm, "baseline": baseline, "rate": rate, "pairs": len(both), **asdict(found)}
+                rows.append(_without_bounds(row, len(both), "low", "high"))
     adjusted = benjamini_hochberg([row["p_value"] for row in rows])
     return [
         {**row, "p_adjusted": float(p), "correction": "benjamini-hochberg"}
         for row, p in zip(rows, adjusted, strict=True)
     ]
-
-
-def _mcnemar(runs: pl.DataFrame, arm: str, baseline: str) -> dict[str, Any] | None:
-    """Return McNemar's comparison of two arms, each at one rate; None where no run diverged."""
-    own, other = (runs.filter(pl.col("arm") == name).select("seed", "diverged") for name in (arm, baseline))
-    both = own.join(other, on="seed", suffix="_baseline")
-    if not (both["diverged"].any() or both["diverged_baseline"].any()):
-        return None
-    return {"pairs": len(both), **asdict(mcnemar(both["diverged"].to_numpy(), both["diverged_baseline"].to_numpy()))}
 
 
 def savings(evidence: Evidence) -> list[dict[str, Any]]:

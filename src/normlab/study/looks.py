@@ -16,7 +16,7 @@ from normlab.stats.stopping import Comparison, NextAction, next_action
 from normlab.stats.verdict import Judged, paired_effect
 from normlab.study.cells import Chunk
 from normlab.study.metrics import ALL_DIVERGED, METRICS, all_diverged, pairs, with_counted_scores
-from normlab.study.rates import at_rates, rate_combinations
+from normlab.study.rates import own_runs
 from normlab.study.seeds import FIRST_LOOK
 
 ALPHA = 0.05
@@ -30,8 +30,9 @@ class Looks:
     stopped and goes on looks at the same pairs and decides the same.
 
     Args:
-        rates: By arm, the baseline first: all rates that may be its best, the chosen one first. A comparison is decided
-            only under every combination of them.
+        arms: Names, the baseline first.
+        num_rates: At how many rates each seed is trained in every arm; a pair's runs are those that their own
+            validation data choose.
         metric: The primary one, "test_accuracy" or "test_loss".
         margin: The study's, of accuracy.
         budget: The most pairs.
@@ -42,7 +43,8 @@ class Looks:
 
     def __init__(
         self,
-        rates: Mapping[str, Sequence[float]],
+        arms: Sequence[str],
+        num_rates: int,
         metric: str,
         margin: float,
         budget: int,
@@ -50,16 +52,15 @@ class Looks:
         uninformed_loss: float,
         num_test: int | None = None,
     ) -> None:
-        self.baseline, *self.others = rates
-        self.rates = rates
+        self.baseline, *self.others = arms
+        self.num_runs = num_rates * len(arms)  # of a seed
         self.metric = METRICS[metric]
         self.margin = margin if self.metric.margin is None else self.metric.margin
         self.resolution = self.metric.resolution
         if self.resolution is None and num_test is not None:
             self.resolution = 1 / num_test
         self.budget, self.chunk, self.uninformed_loss = budget, chunk, uninformed_loss
-        # By arm: under every combination of rates, the values of the arm and of the baseline.
-        self._values = {arm: np.empty((len(self._combinations(arm)), 2, 0)) for arm in self.others}
+        self._values: dict[str, np.ndarray] = {arm: np.empty((2, 0)) for arm in self.others}  # of arm and baseline
         self._chunks: list[tuple[str, int]] = []
         self._seeds: set[int] = set()
         self._lost: list[str] = list(self.others)  # arms all of whose runs diverged, with the baseline's
@@ -92,16 +93,15 @@ class Looks:
             *((pl.col("stage") == stage) & (pl.col("chunk") == start) for stage, start in self._chunks),
         )
         counted = with_counted_scores(runs.filter(known), self.uninformed_loss).filter(pl.col("stage") != "tuning")
-        whole = counted.group_by("seed").len().filter(pl.col("len") == sum(map(len, self.rates.values())))["seed"]
+        whole = counted.group_by("seed").len().filter(pl.col("len") == self.num_runs)["seed"]
         new = counted.filter(pl.col("seed").is_in(whole.to_list()) & ~pl.col("seed").is_in(list(self._seeds)))
         if new.is_empty():
             return True
+        new = own_runs(new)
         for arm in self.others:
-            tables = at_rates(new, self._combinations(arm))
-            added = np.stack([np.stack(pairs(table, self.metric.name, arm, self.baseline)) for table in tables])
-            self._values[arm] = np.concatenate([self._values[arm], added], axis=2)
-            if arm in self._lost and not all_diverged(tables[0], arm, self.baseline):
-                self._lost.remove(arm)
+            added = np.stack(pairs(new, self.metric.name, arm, self.baseline))
+            self._values[arm] = np.concatenate([self._values[arm], added], axis=1)
+        self._lost = [arm for arm in self._lost if all_diverged(new, arm, self.baseline)]
         self._seeds |= set(new["seed"])
         return self.num_pairs < FIRST_LOOK or self._look()
 
@@ -128,8 +128,8 @@ class Looks:
 
     def _look(self) -> bool:
         comparisons = [
-            Comparison(arm, values[:, 0] - values[:, 1], self.margin, self.metric.higher_is_better, self.resolution)
-            for arm, values in self._values.items()
+            Comparison(arm, arms - baselines, self.margin, self.metric.higher_is_better, self.resolution)
+            for arm, (arms, baselines) in self._values.items()
         ]
         action = next_action(comparisons, budget=self.budget, chunk=self.chunk, alpha=ALPHA, first_look=FIRST_LOOK)
         self._action = action
@@ -155,11 +155,8 @@ class Looks:
             for arm, one in self._action.verdicts.items()
         }
 
-    def _combinations(self, arm: str) -> list[dict[str, float]]:
-        return rate_combinations({name: self.rates[name] for name in (arm, self.baseline)})
-
     def _answer(self, arm: str, judged: SequentialVerdict) -> Judged:
-        values, baselines = self._values[arm][0]
+        values, baselines = self._values[arm]
         higher = self.metric.higher_is_better
         effect = paired_effect(
             values,
@@ -176,11 +173,9 @@ class Looks:
             p_value=None,
             p_equivalence=None,
             interval="confidence sequence",
-            choices=len(self._values[arm]),
         )
         reason = judged.reason
-        is_open = judged.verdict == "undecided" and arm not in self._lost
-        if is_open and effect.choices == 1 and effect.deviation is not None:
+        if judged.verdict == "undecided" and arm not in self._lost and effect.deviation is not None:
             fewest = fewest_equal_pairs(self.margin, effect.resolution, self.level / 2)
             needed = pairs_to_decide(
                 effect.difference, effect.deviation, self.margin, alpha=self.level, fewest_equivalent=fewest

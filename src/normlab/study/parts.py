@@ -29,7 +29,6 @@ class Receipt:
         stage: "tuning", "report" or "alternative".
         start: Position of the chunk's first cell in its stage.
         num_cells: How many there are.
-        num_runs: Runs in all arms.
         about: What else was recorded: how it was trained, and the seconds that took.
         files: Size and hash of its tables, by name.
     """
@@ -38,7 +37,6 @@ class Receipt:
     stage: str
     start: int
     num_cells: int
-    num_runs: int
     about: Mapping[str, Any]
     files: Mapping[str, Mapping[str, Any]]
 
@@ -90,8 +88,7 @@ class Parts:
             name, content = f"{chunk.name}.{kind}.parquet", parquet(table)
             write_file(self.folder / name, content)
             files[name] = listed(content)
-        counts = {"num_cells": len(chunk.cells), "num_runs": chunk.num_runs}
-        receipt = {"stage": chunk.stage, "start": chunk.start, **counts, **about, "files": files}
+        receipt = {"stage": chunk.stage, "start": chunk.start, "num_cells": len(chunk.cells), **about, "files": files}
         write_file(self.folder / f"{chunk.name}.json", sealed_json(receipt))
 
     def read(self, kind: str) -> pl.DataFrame:
@@ -174,9 +171,8 @@ def require_of(path: Path, about: Mapping[str, Any], digest: str) -> None:
 
 def _receipt(path: Path) -> Receipt:
     content = read_sealed_json(path)
-    names = ("stage", "start", "num_cells", "num_runs", "files")
-    stage, start, num_cells, num_runs, files = (content.pop(name) for name in names)
-    return Receipt(path.stem, stage, start, num_cells, num_runs, content, files)
+    stage, start, num_cells, files = (content.pop(name) for name in ("stage", "start", "num_cells", "files"))
+    return Receipt(path.stem, stage, start, num_cells, content, files)
 
 
 def _free(path: Path) -> Path:

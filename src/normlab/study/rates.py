@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -84,17 +83,24 @@ def rates_beyond(grid: Sequence[float], tried: Iterable[float], best: Iterable[f
     return beyond
 
 
-def rate_combinations(rates: Mapping[str, Sequence[float]]) -> list[dict[str, float]]:
-    """Return every combination of the arms' rates, by arm; that of their first ones first."""
-    return [dict(zip(rates, chosen, strict=True)) for chosen in itertools.product(*rates.values())]
+def possible_rates(choices: Mapping[str, Choice]) -> list[float]:
+    """Return all rates that may be the best of any arm, ascending; every arm is trained at each of them."""
+    return sorted({rate for choice in choices.values() for rate in choice.rates})
 
 
-def at_rates(runs: pl.DataFrame, combinations: Sequence[Mapping[str, float]]) -> list[pl.DataFrame]:
-    """Return the runs of each combination: those of its arms, each at its rate there."""
-    return [
-        runs.filter(pl.any_horizontal((pl.col("arm") == arm) & (pl.col("rate") == rate) for arm, rate in one.items()))
-        for one in combinations
-    ]
+def own_runs(runs: pl.DataFrame) -> pl.DataFrame:
+    """Return one run for every arm and seed: that at the rate which its own validation data choose.
+
+    Of the runs of an arm with one seed, at all possible rates: one that did not diverge before one that did, then the
+    highest validation accuracy (where there is one), then the lowest validation loss, then the lowest rate. The choice
+    is made anew for every pair, from the same rates in all arms, so it varies with the pairs as all else does: arms
+    that are equal in distribution stay exchangeable.
+
+    Args:
+        runs: Rows of runs: arm, seed, rate, diverged, val_accuracy, val_loss.
+    """
+    order = [pl.col("diverged"), -pl.col("val_accuracy"), pl.col("val_loss").fill_nan(float("inf")), pl.col("rate")]
+    return runs.sort(order).unique(["arm", "seed"], keep="first", maintain_order=True).sort("arm", "seed")
 
 
 def best_rates(choices: Mapping[str, Choice]) -> dict[str, float]:

@@ -139,7 +139,7 @@ def _epoch_rows(
             "diverged_step": diverged_step or None,
         }
 
-    return [row(index, cell) for index, cell in enumerate(chunk.of(arm).cells)]
+    return [row(index, cell) for index, cell in enumerate(chunk.cells)]
 
 
 def _key(chunk: Chunk, arm: str, cell: Cell) -> dict[str, Any]:

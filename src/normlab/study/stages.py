@@ -21,7 +21,7 @@ from normlab.study.looks import Looks
 from normlab.study.memory import OutOfMemoryError, halved
 from normlab.study.metrics import primary_metric
 from normlab.study.progress import Progress
-from normlab.study.rates import Choice, best_rates, choose_rates, rates_beyond
+from normlab.study.rates import Choice, best_rates, choose_rates, possible_rates, rates_beyond
 from normlab.study.store import Store
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Stages:
         stages: dict[Stage, list[Cell]] = {"report": report_cells(self.study, best_rates(chosen) if chosen else None)}
         if chosen:
             stages["alternative"] = alternative_cells(self.study, chosen)
-            self._runs_total += sum(len(cell.rates) for cell in stages["alternative"])
+            self._runs_total += len(stages["alternative"]) * len(self.study.arms)
         self._train_stages(stages, looks)
         epochs, runs = self.store.parts.read("epochs"), self.store.parts.read("runs")
         runs, summary = conclude(self.study, self.dataset, self.laboratory, epochs, runs, chosen, looks)
@@ -122,7 +122,7 @@ class Stages:
             if chunk.name in self._seen:
                 continue
             self._seen.add(chunk.name)
-            self.runs_done += chunk.num_runs
+            self.runs_done += len(chunk.cells) * len(self.study.arms)
             if looks is not None and not looks.after(chunk, self.store.parts.read("runs")):
                 break
 
@@ -188,9 +188,9 @@ class Stages:
             self.timing[name] = self.timing.get(name, 0.0) + seconds
 
     def _looks(self, chosen: Mapping[str, Choice] | None) -> Looks:
-        rates = {arm: choice.rates for arm, choice in chosen.items()} if chosen else {}
         return Looks(
-            {arm.name: rates.get(arm.name, self.study.grid) for arm in self.study.arms},
+            [arm.name for arm in self.study.arms],
+            len(possible_rates(chosen)) if chosen else 1,
             primary_metric(self.dataset.task),
             self.study.margin,
             self.study.most_seeds,
@@ -200,7 +200,7 @@ class Stages:
         )
 
     def _tell(self, chunk: Chunk, arm: str, epoch: int) -> None:
-        self._told[chunk.name] = self._told.get(chunk.name, 0) + len(chunk.of(arm).cells)
+        self._told[chunk.name] = self._told.get(chunk.name, 0) + len(chunk.cells)
         num_epochs, total = self.study.epochs, self._runs_total
         done = self.runs_done * num_epochs + sum(self._told.values())
         at_most = self.study.seeds == "auto"

@@ -148,8 +148,9 @@ def _look(folder: Path) -> Status:
     engine = _read_if_there(folder / ENGINE, damaged) or {}
     manifest = _read_if_there(folder / MANIFEST, damaged) or {"complete": False}
     under_way = _under_way(folder, recorded[IDENTITY], engine, {receipt.chunk for receipt in receipts}, damaged)
-    planned = {stage: num_arms * num_cells for stage, num_cells in planned_cells(study).items()}
-    stages = tuple(_stage(stage, num_runs, num_epochs, receipts, under_way) for stage, num_runs in planned.items())
+    stages = tuple(
+        _stage(stage, cells, num_arms, num_epochs, receipts, under_way) for stage, cells in planned_cells(study).items()
+    )
     is_complete = bool(manifest["complete"]) and set(manifest["chunks"]) <= {receipt.chunk for receipt in receipts}
     return Status(
         folder=str(folder),
@@ -200,31 +201,30 @@ def _under_way(
 
 def _progress(name: str, about: Mapping[str, Any]) -> UnderWay:
     """Return how far a checkpoint is."""
-    now = about["underway"]
-    num_runs = {arm: sum(arm in rates for _, rates in about["cells"]) for arm in now["arms"]}
+    now, num_cells = about["underway"], len(about["cells"])
     arm = str(now["turn"])
     begun = now["epoch"]
     part = begun["batches"] / begun["of"] if begun else 0.0
     return UnderWay(
         chunk=name,
         stage=name.partition("-")[0],
-        num_runs=sum(num_runs.values()),
+        num_runs=num_cells * len(now["arms"]),
         arm=arm,
         epoch=now["epochs"][arm] + 1,
         batches=begun["batches"] if begun else 0,
         num_batches=begun["of"] if begun else None,
-        run_epochs=sum(number * now["epochs"][name] for name, number in num_runs.items()) + num_runs[arm] * part,
+        run_epochs=num_cells * (sum(now["epochs"].values()) + part),
         seconds=about["seconds"],
     )
 
 
 def _stage(
-    stage: str, planned: int, num_epochs: int, receipts: list[Receipt], under_way: list[UnderWay]
+    stage: str, num_cells: int, num_arms: int, num_epochs: int, receipts: list[Receipt], under_way: list[UnderWay]
 ) -> StageStatus:
     own = [receipt for receipt in receipts if receipt.stage == stage]
     begun = [chunk for chunk in under_way if chunk.stage == stage]
-    runs = sum(receipt.num_runs for receipt in own)
-    num_runs = max(planned, runs + sum(chunk.num_runs for chunk in begun))
+    runs = num_arms * sum(receipt.num_cells for receipt in own)
+    num_runs = max(num_arms * num_cells, runs + sum(chunk.num_runs for chunk in begun))
     return StageStatus(
         stage=stage,
         chunks_done=len(own),

@@ -9,10 +9,9 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
-from normlab.stats.choices import under_every_choice
 from normlab.stats.verdict import Effect, Judged, judge, paired_effect
 from normlab.study.metrics import ALL_DIVERGED, COUNTED, METRICS, Metric, all_diverged, pairs, primary_metric, rounds
-from normlab.study.rates import Choice, at_rates, rate_combinations
+from normlab.study.rates import Choice, best_rates, own_runs
 
 Rate = float | Literal["tuned", "grid"]
 
@@ -67,8 +66,8 @@ def comparisons(evidence: Evidence) -> list[dict[str, Any]]:
     correction: the other metrics there as one family, and each metric over the shared rates of a grid as another. Times
     do not depend on the rate, so they are compared once.
 
-    Where the tuning runs leave several rates of an arm open, a verdict at the own best rates holds under every
-    combination of them; see `normlab.stats.choices`.
+    Where the tuning runs leave several rates open, all arms are trained at all of them, and a pair's runs are those
+    that their own validation data choose; see `normlab.study.rates.own_runs`.
 
     Where looks decided how many pairs there are, the question's verdicts are those of the looks, and everything else
     stands as if the number had been fixed.
@@ -142,20 +141,17 @@ def selections(evidence: Evidence) -> tuple[list[tuple[Rate, pl.DataFrame]], lis
     shared_stage = evidence.runs.filter(pl.col("stage") == "tuning") if evidence.chosen else reported
     shared = [(rate, shared_stage.filter(pl.col("rate") == rate)) for rate in sorted(shared_stage["rate"].unique())]
     if evidence.chosen:
-        return [("tuned", reported)], shared
+        return [("tuned", _own(evidence))], shared
     main = [(rate, runs) for rate, runs in shared if rate == evidence.main_rate]
     return main, [(rate, runs) for rate, runs in shared if rate != evidence.main_rate]
 
 
-def under_every_choice_of_rates(evidence: Evidence, rate: Rate, runs: pl.DataFrame, arm: str) -> list[pl.DataFrame]:
-    """Return the runs that compare an arm with the baseline, once for every combination of rates that may be the best.
-
-    Those at the chosen rates come first. At a rate that was not chosen, there is one table: `runs`.
-    """
-    if rate != "tuned" or evidence.chosen is None:
-        return [runs]
+def _own(evidence: Evidence) -> pl.DataFrame:
+    """Return the runs of a tuned study that its question is answered with, one per arm and seed."""
     fresh = evidence.runs.filter(pl.col("stage") != "tuning")
-    return at_rates(fresh, rate_combinations({name: evidence.chosen[name].rates for name in (arm, evidence.arms[0])}))
+    counts = fresh.group_by("seed").len()  # an interim analysis may have ended the study within a seed's runs
+    complete = counts.filter(pl.col("len") == pl.col("len").max())["seed"]
+    return own_runs(fresh.filter(pl.col("seed").is_in(complete.to_list())))
 
 
 def by_rate(runs: pl.DataFrame) -> list[dict[str, Any]]:
@@ -167,8 +163,14 @@ def by_rate(runs: pl.DataFrame) -> list[dict[str, Any]]:
 
 
 def by_arm(evidence: Evidence, costs: Mapping[str, Mapping[str, int]]) -> list[dict[str, Any]]:
-    """Return one row per arm (and rate, where several were given) of the runs reported on, with times and sizes."""
+    """Return one row per arm (and rate, where several were given) of the runs reported on, with times and sizes.
+
+    Where rates were tuned, the means are over the runs that the comparisons at the tuned rates are made of, and `rate`
+    is the chosen one.
+    """
     runs = evidence.runs.filter(pl.col("stage") == "report")
+    if evidence.chosen:
+        runs = _own(evidence).with_columns(rate=pl.col("arm").replace_strict(best_rates(evidence.chosen)))
     epochs = evidence.epochs.filter(pl.col("stage") == "report")
     rows = []
     for row in _means(runs, ["arm", "rate"]):
@@ -194,17 +196,16 @@ def _family(
         for name in metrics:
             for arm in evidence.arms[1:]:
                 if name == "seconds_per_step":
-                    epochs = evidence.epochs.join(runs.select("run"), on="run", how="semi")
-                    tables, values = [runs], [rounds(epochs, evidence.steps_per_epoch, arm, baseline)]
+                    timed = evidence.runs.filter(pl.col("stage") == "report") if rate == "tuned" else runs
+                    epochs = evidence.epochs.join(timed.select("run"), on="run", how="semi")
+                    values = rounds(epochs, evidence.steps_per_epoch, arm, baseline)
                 else:
-                    tables = under_every_choice_of_rates(evidence, rate, runs, arm)
-                    values = [pairs(table, name, arm, baseline) for table in tables]
-                reasons = [_nothing_to_compare(table, name, arm, baseline) for table in tables]
-                why = next((reason for reason in reasons if reason), None)
+                    values = pairs(runs, name, arm, baseline)
+                why = _nothing_to_compare(runs, name, arm, baseline)
                 if why:
                     empty[len(effects)] = why
                 labels.append((METRICS[name], arm, rate))
-                effects.append(under_every_choice([_effect(evidence, METRICS[name], *pair) for pair in values]))
+                effects.append(_effect(evidence, METRICS[name], *values))
     judged = [
         _not_equivalent(one, empty[index]) if index in empty else one
         for index, one in enumerate(judge(effects, correction=correction))

@@ -62,14 +62,13 @@ def go_on(now: Underway) -> None:
 
 def begin_chunk(laboratory: Laboratory, chunk: Chunk) -> Underway:
     """Return a chunk before its first step."""
-    own = {arm: cells for arm in laboratory.populations if (cells := chunk.of(arm).cells)}
-    seeds = {arm: [cell.seed for cell in cells] for arm, cells in own.items()}
+    seeds = [cell.seed for cell in chunk.cells]
     states = {
-        arm: laboratory.populations[arm].start(seeds[arm], [cell.rates[arm] for cell in cells])
-        for arm, cells in own.items()
+        arm: population.start(seeds, [cell.rates[arm] for cell in chunk.cells])
+        for arm, population in laboratory.populations.items()
     }
     initial = _initial_hashes(laboratory, states, seeds)
-    orders = {arm: dict.fromkeys(seeds[arm], EMPTY_SHA256) for arm in states}
+    orders = {arm: dict.fromkeys(seeds, EMPTY_SHA256) for arm in states}
     return Underway(states, {arm: [] for arm in states}, next(iter(states)), None, initial, orders)
 
 
@@ -103,27 +102,27 @@ def train_chunk(
     if begun is None:
         for arm, state in now.states.items():
             observe(arm, 0, state)
-    stretches = dict.fromkeys(now.states, FIRST_STRETCH)
-    turns = _turns(list(now.states), chunk, study.epochs)
+    stretches = dict.fromkeys(laboratory.populations, FIRST_STRETCH)
+    turns = _turns(list(laboratory.populations), chunk, study.epochs)
     done = sum(len(records) for records in now.records.values())
     drawn: dict[int, list[np.ndarray]] = {}
     drawn_for = 0
     for position in range(done, len(turns)):
         epoch, arm = turns[position]
-        now.turn, population, own = arm, laboratory.populations[arm], chunk.of(arm)
+        now.turn, population = arm, laboratory.populations[arm]
         if epoch != drawn_for:
             drawn = {cell.seed: _drawn(study, dataset, cell.seed, epoch - 1) for cell in chunk.cells}
             drawn_for = epoch
-        under_way = now.epoch = _begun_epoch(population, now.epoch, _by_run(own, drawn))
+        under_way = now.epoch = _begun_epoch(population, now.epoch, _by_run(chunk, drawn))
         now.states[arm] = population.warm_up(now.states[arm], under_way)
         while under_way.done < under_way.num_batches:
             stretches[arm] = _advance(population, now, arm, under_way, stretches[arm])
             pause(now)
-        now.states[arm], record = population.finish(now.states[arm], under_way, len(own.cells))
+        now.states[arm], record = population.finish(now.states[arm], under_way, len(chunk.cells))
         now.records[arm].append(record)
         now.epoch = None
-        for seed in now.orders[arm]:
-            now.orders[arm][seed] = _chained(now.orders[arm][seed], drawn[seed])
+        for seed, arrays in drawn.items():
+            now.orders[arm][seed] = _chained(now.orders[arm][seed], arrays)
         after_epoch(arm, epoch)
         observe(arm, epoch, now.states[arm])
         now.turn = turns[min(position + 1, len(turns) - 1)][1]
@@ -177,16 +176,16 @@ def _chained(before: str, arrays: list[np.ndarray]) -> str:
 
 
 def _initial_hashes(
-    laboratory: Laboratory, states: Mapping[str, RunState], seeds: Mapping[str, list[int]]
+    laboratory: Laboratory, states: Mapping[str, RunState], seeds: list[int]
 ) -> dict[str, dict[int, str]]:
     """Return, by arm and seed, the hash of the values on the devices that all arms share, before the first step."""
     from normlab.train.digests import shared_digest
 
     hashes: dict[str, dict[int, str]] = {}
-    for arm, state in states.items():
-        plan, trainable = laboratory.populations[arm].plan, [np.asarray(values) for values in state.trainable]
-        digests = (shared_digest(plan, laboratory.shared_paths, trainable, run) for run in range(len(seeds[arm])))
-        hashes[arm] = dict(zip(seeds[arm], digests, strict=True))
+    for arm, population in laboratory.populations.items():
+        trainable = [np.asarray(values) for values in states[arm].trainable]
+        digests = (shared_digest(population.plan, laboratory.shared_paths, trainable, run) for run in range(len(seeds)))
+        hashes[arm] = dict(zip(seeds, digests, strict=True))
     return hashes
 
 
@@ -196,25 +195,20 @@ def _recorded(
     """Test all runs of a chunk whose epochs are finished, and return its records."""
     from normlab.train.digests import state_digests
 
+    num_runs = len(chunk.cells)
     tested, recomputed, hashes = {}, {}, {}
-    for arm, state in now.states.items():
-        population, own = laboratory.populations[arm], chunk.of(arm)
-        num_runs = len(own.cells)
-        tested[arm] = population.test(state, num_runs)
+    for arm, population in laboratory.populations.items():
+        tested[arm] = population.test(now.states[arm], num_runs)
         if chunk.stage != "tuning" and arm in laboratory.statistics:
-            settled = population.recomputed(state)
+            settled = population.recomputed(now.states[arm])
             recomputed[arm] = {
                 "val": population.evaluate(settled, num_runs, "validation"),
                 "test": population.test(settled, num_runs),
             }
-        final = state_digests(state, num_runs)
+        final = state_digests(now.states[arm], num_runs)
         hashes[arm] = [
-            {
-                "initial_hash": now.initial[arm][cell.seed],
-                "order_hash": now.orders[arm][cell.seed],
-                "final_hash": digest,
-            }
-            for cell, digest in zip(own.cells, final, strict=True)
+            {"initial_hash": now.initial[arm][cell.seed], "order_hash": now.orders[arm][cell.seed], "final_hash": own}
+            for cell, own in zip(chunk.cells, final, strict=True)
         ]
     epochs = epoch_rows(study, dataset, chunk, now.records)
     runs = run_rows(epochs, tested, hashes, dataset.task == "classification", recomputed)

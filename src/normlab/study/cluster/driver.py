@@ -160,8 +160,7 @@ class RayEngine:
         self._seconds.update(answer["timing"])
         for epoch in range(1, self.work.study.epochs + 1):
             for arm in self.work.laboratory.populations:
-                if chunk.of(arm).cells:
-                    self._tell(chunk, arm, epoch)
+                self._tell(chunk, arm, epoch)
         return Finished(chunk, unpacked_tables(answer["tables"]), answer["seconds"])
 
     def _tell(self, chunk: Chunk, arm: str, epoch: int) -> None:
