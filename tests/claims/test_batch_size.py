@@ -112,6 +112,7 @@ def test_errors_come_from_the_right_runs(scripted: Callable[..., Scripted], monk
         assert found == pytest.approx(expected), (arm, size, seed, statistics)
         assert rate == (0.1 if arm == "batch" else 0.01)
     assert evidence.group_by("arm", "batch_size", "statistics").len()["len"].to_list() == [3] * 10
+    assert evidence.filter(pl.col("statistics") == "batch")["arm"].unique().to_list() == ["batch"]
     # Equally many samples in whole batches, for the choice of the rate and for what is reported.
     for made in bench.trained:
         assert made["epochs"] == 2

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import polars as pl
 import pytest
@@ -9,6 +12,7 @@ import pytest
 from normlab.claims import covariate_shift, trajectory
 from normlab.claims.bench import Bench
 from normlab.claims.covariate_shift import CLAIM
+from tests.claims.conftest import Scripted
 
 NUM_SEEDS = 12
 COLUMNS = ["arm", "rate_name", "rate", "seed", "step", "layer", "quantity", "value"]
@@ -122,3 +126,48 @@ def test_the_head_is_followed_in_all_arms(tiny: Bench, monkeypatch: pytest.Monke
     assert values["noisy", "shared", "input_drift", "head"].min() > 0.1
     assert set(evidence.filter(pl.col("arm") == "noisy")["quantity"]) == {"loss", "input_drift"}
     assert CLAIM.judge(evidence).pairs == 2
+
+
+def test_shifts_come_from_the_right_runs(scripted: Callable[..., Scripted], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each arm's shift is its number times its rate, and its gradient the rate alone; inputs move by the step."""
+    numbers = {"none": 2.0, "batch": 3.0, "noisy": 5.0}
+
+    def trajectory(bench: Any, program: Any, rates: dict[str, float], has_shift: bool) -> list[tuple[Any, ...]]:
+        found = []
+        for name, rate in rates.items():
+            for seed in bench.seeds:
+                for step in (0, 10, 30):
+                    shift = {"gradient_shift": numbers[program.norm] * rate, "gradient_norm": rate}
+                    measured = {key: np.array([0.0, value]) for key, value in shift.items()} if has_shift else {}
+                    measured["moments head"] = np.array([[float(step)], [1.0]])
+                    found.append((name, seed, step, {**measured, "moments first": np.ones((2, 1)), "loss": seed}))
+        return found
+
+    def error(program: Any, seed: int, rate: float, order: Any) -> tuple[float, float]:
+        return 0.0, abs(rate - (0.1 if program.norm == "batch" else 0.01))
+
+    monkeypatch.setattr(covariate_shift, "trajectory", trajectory)
+    monkeypatch.setattr(covariate_shift, "_common", lambda _: ["first", "head"])
+    monkeypatch.setattr(covariate_shift, "_probe", lambda *_, has_shift: has_shift)
+    evidence = CLAIM.measure(scripted(covariate_shift, error))  # type: ignore[arg-type]
+    own = evidence.filter(pl.col("layer") == "head", ~pl.col("rate_name").str.ends_with("1"))
+    assert own.select("arm", "rate_name", "rate").unique(maintain_order=True).rows() == [
+        ("none", "shared", 0.01),
+        ("none", "own", 0.01),
+        ("batch", "shared", 0.01),
+        ("batch", "own", 0.1),
+        ("noisy", "shared", 0.01),
+    ]
+    for arm, rate, step, quantity, value in own.select("arm", "rate", "step", "quantity", "value").iter_rows():
+        expected = {
+            "gradient_shift": numbers[arm] * rate,
+            "relative_shift": numbers[arm],
+            "gradient_norm": rate,
+            "input_drift": {0: 10.0, 10: 20.0}.get(step),
+        }[quantity]
+        assert value == pytest.approx(expected), (arm, rate, step, quantity)
+    assert own.filter(pl.col("quantity") == "input_drift").height == 5 * 3 * 2
+    # A gradient of zero has no relative shift.
+    first = evidence.filter(pl.col("layer") == "first", pl.col("quantity") == "relative_shift")
+    assert first["value"].is_nan().all()
+    assert evidence.filter(pl.col("quantity") == "loss")["seed"].unique().to_list() == [0, 1, 2]

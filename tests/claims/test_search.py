@@ -31,7 +31,7 @@ def test_seeds_that_agree_leave_one_rate() -> None:
     assert found == (0.03,)
     assert bench.trained[0]["seeds"] == [7, 8, 9] * 3
     assert bench.trained[0]["rates"] == [0.01] * 3 + [0.03] * 3 + [0.1] * 3
-    assert [made["epochs"] for made in bench.trained] == [3]
+    assert [(made["epochs"], made["test"]) for made in bench.trained] == [(3, False)]
 
 
 def test_seeds_that_differ_leave_all_their_rates() -> None:

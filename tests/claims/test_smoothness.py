@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -9,10 +10,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from normlab.claims import trajectory
+from normlab.claims import smoothness, trajectory
 from normlab.claims.bench import Bench
 from normlab.claims.smoothness import CLAIM, PRIMARY, SECONDARY
 from normlab.train.blueprint import blueprint
+from tests.claims.conftest import Scripted
 
 NUM_SEEDS = 12
 COLUMNS = ["arm", "rate_name", "rate", "seed", "step", "layer", "quantity", "value"]
@@ -89,6 +91,32 @@ def test_the_drawing_has_a_line_per_arm_and_rate() -> None:
         "batch, rate 0.3",
     }
     assert all(row["low"] <= row["y"] <= row["high"] for row in rows)
+
+
+def test_curves_come_from_the_right_runs(scripted: Callable[..., Scripted], monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers = {"none": 2.0, "batch": 3.0}
+
+    def planted(bench: Any, program: Any, rates: dict[str, float], _: Any) -> list[tuple[Any, ...]]:
+        value = numbers[program.norm]
+        return [(n, s, 0, {PRIMARY: value * r + s, "loss": r}) for n, r in rates.items() for s in bench.seeds]
+
+    def error(program: Any, seed: int, rate: float, order: Any) -> tuple[float, float]:
+        return 0.0, abs(rate - (0.1 if program.norm == "batch" else 0.01))
+
+    monkeypatch.setattr(smoothness, "trajectory", planted)
+    evidence = CLAIM.measure(scripted(smoothness, error))  # type: ignore[arg-type]
+    for arm, rate, seed, quantity, value in evidence.select("arm", "rate", "seed", "quantity", "value").iter_rows():
+        assert value == pytest.approx(rate if quantity == "loss" else numbers[arm] * rate + seed)
+    best = evidence.filter(~pl.col("rate_name").str.ends_with("1")).sort("arm", "rate_name")
+    rates = best.group_by("arm", "rate_name", maintain_order=True).agg(pl.col("rate").unique().first()).rows()
+    assert [(arm, name, pytest.approx(rate)) for arm, name, rate in rates] == [
+        ("batch", "low", 0.001),
+        ("batch", "own", 0.1),
+        ("batch", "shared", 0.01),
+        ("none", "low", 0.001),
+        ("none", "own", 0.01),
+        ("none", "shared", 0.01),
+    ]
 
 
 def test_both_arms_are_followed_at_three_rates(regression: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
