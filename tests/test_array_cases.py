@@ -79,7 +79,7 @@ def test_a_logit_is_a_head_of_two_classes_with_smoothing_and_probes() -> None:
 
     def network() -> keras.Model:
         stages = [L.Embedding(20, 8), L.Flatten(), L.Dense(16), L.BatchNormalization(), L.ReLU(), L.Dense(1)]
-        return keras.Sequential([keras.Input((6,)), *stages])
+        return keras.Sequential([keras.Input((6,), dtype="int64"), *stages])
 
     settings = {"rates": 0.3, "seeds": 2, "epochs": 4, "label_smoothing": 0.1, "probes": ["gradients", "companions"]}
     compare(data, network, out="out", **settings)  # type: ignore[arg-type]

@@ -91,7 +91,7 @@ def _columns(inputs: Any) -> Any:
 CASES: dict[str, tuple[np.ndarray, Callable[[], keras.Model], str, float | None, str]] = {
     "integer Input, Embedding": (
         IDS,
-        lambda: _graph((6,), L.Embedding(20, 4), dtype="int32"),
+        lambda: _graph((6,), L.Embedding(20, 4), dtype="int64"),
         "int32",
         None,
         "looks its inputs up (Embedding)",

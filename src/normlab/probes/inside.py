@@ -15,6 +15,7 @@ from jax.extend.core import get_opaque_trace_state
 # Keras keeps the mask of a tensor beside it and has no public way to ask for it.
 from keras.src.backend import get_keras_mask
 
+from normlab.train.devices import narrowing_integers
 from normlab.train.loop import scaled
 
 if TYPE_CHECKING:
@@ -95,7 +96,8 @@ def survey(trainer: Trainer, x: Any) -> list[Output]:
         return [output.value for output in found]
 
     trainable, non_trainable = shapes_of_variables(trainer.model)
-    shapes = jax.eval_shape(values, trainable, non_trainable, jax.ShapeDtypeStruct(x.shape, x.dtype))
+    with narrowing_integers():
+        shapes = jax.eval_shape(values, trainable, non_trainable, jax.ShapeDtypeStruct(x.shape, x.dtype))
     return [Output(one.name, one.layer, None, None, shape) for one, shape in zip(found, shapes, strict=True)]
 
 

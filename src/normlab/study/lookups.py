@@ -55,6 +55,7 @@ def require_rows(model: keras.Model, dataset: Dataset) -> None:
         return
     import jax
 
+    from normlab.train.devices import narrowing_integers
     from normlab.train.loop import EVALUATION_BATCH, scaled
 
     tables: list[tuple[str, int]] = []
@@ -67,7 +68,8 @@ def require_rows(model: keras.Model, dataset: Dataset) -> None:
     program = jax.jit(bounds)
     for name, part in dataset.parts.items():
         for first in range(0, len(part), EVALUATION_BATCH):
-            measured = program(part.x[first : first + EVALUATION_BATCH])
+            with narrowing_integers():
+                measured = program(part.x[first : first + EVALUATION_BATCH])
             for (layer, num_rows), one in zip(tables, measured, strict=True):
                 _require_between(layer, num_rows, [float(value) for value in one], name)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,3 +74,11 @@ def run_mesh(num_devices: int | None = None) -> Mesh:
 
     devices = jax.devices()[:num_devices]
     return jax.make_mesh((len(devices),), ("run",), axis_types=(jax.sharding.AxisType.Auto,), devices=devices)
+
+
+@contextlib.contextmanager
+def narrowing_integers() -> Iterator[None]:
+    """Keep JAX from warning that an `Input` of int64 holds int32: normlab hands over no integer beyond that."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"Explicitly requested dtype u?int64", category=UserWarning)
+        yield

@@ -16,6 +16,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from normlab.train.blueprint import Blueprint
 from normlab.train.device_data import DeviceData
+from normlab.train.devices import narrowing_integers
 from normlab.train.epochs import EpochRecord, EpochUnderWay
 from normlab.train.initial import InitialValues
 from normlab.train.loop import RunState, Totals, Trainer, evaluate, train_batches, train_rest
@@ -245,7 +246,8 @@ class Population:
             check_vma=False,
         )
         start = time.perf_counter()
-        compiled = jax.jit(program, donate_argnums=donated).lower(*arguments).compile()
+        with narrowing_integers():
+            compiled = jax.jit(program, donate_argnums=donated).lower(*arguments).compile()
         self.compile_seconds += time.perf_counter() - start
         memory = compiled.memory_analysis()
         if memory is not None:  # not every kind of device tells
