@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import polars as pl
 import pytest
@@ -9,6 +12,8 @@ import pytest
 from normlab.claims import batch_size
 from normlab.claims.batch_size import CLAIM
 from normlab.claims.bench import Bench
+from normlab.norms import NORMS
+from tests.claims.conftest import Scripted
 
 NUM_SEEDS = 10
 
@@ -20,10 +25,10 @@ def _planted(gains: dict[int, float], spread: float = 0.0005, gap: float = 0.0) 
     for size, gain in gains.items():
         for seed in range(NUM_SEEDS):
             plain, own = 0.1 + 0.01 * rng.normal(), spread * rng.normal()
-            rows.append(("none", size, seed, 0.1, "running", plain))
-            for statistics, more in (("running", 0.0), ("precise", -gap), ("batch", 0.3)):
-                rows.append(("batch", size, seed, 0.1, statistics, plain - gain + own + more))
-    columns = ["arm", "batch_size", "seed", "rate", "statistics", "error"]
+            rows += [("none", size, 0, 0.1, seed, kind, plain) for kind in ("running", "recomputed")]
+            for statistics, more in (("running", gap), ("recomputed", 0.0), ("batch", 0.3)):
+                rows.append(("batch", size, 0, 0.1, seed, statistics, plain - gain + own + more))
+    columns = ["arm", "batch_size", "choice", "rate", "seed", "statistics", "error"]
     return pl.DataFrame(rows, schema=columns, orient="row")
 
 
@@ -53,11 +58,24 @@ def test_verdicts(gains: dict[int, float], verdict: str, conditions: str) -> Non
     assert finding.pairs == NUM_SEEDS
 
 
-def test_bad_statistics_are_told_from_bad_training() -> None:
-    details = CLAIM.judge(_planted({2: -0.05, 128: -0.05}, gap=0.05)).details["128"]
-    assert details["running_minus_precise"] == pytest.approx(0.05)
-    assert details["precise_minus_none"] == pytest.approx(0.0, abs=0.001)
-    assert details["own_statistics_error"] == pytest.approx(0.45, abs=0.02)
+def test_the_lag_is_told_and_does_not_move_the_verdict() -> None:
+    finding = CLAIM.judge(_planted({2: 0.0, 128: 0.0}, gap=0.05))
+    assert finding.verdict == "supported"
+    lag = finding.details["128"]["lag"]
+    assert lag["effect"] == pytest.approx(0.05)
+    assert lag["ci_low"] == pytest.approx(0.05)
+    assert lag["verdict"] == "worse"
+    assert "the lag of its running statistics changes that by +0.050 (+0.050 to +0.050)" in finding.answer
+    assert finding.details["128"]["own_statistics_error"] == pytest.approx(0.4, abs=0.02)
+
+
+def test_a_rate_that_could_have_been_chosen_is_judged_too() -> None:
+    planted = _planted({2: 0.03})
+    other = planted.filter(pl.col("arm") == "batch").with_columns(choice=1, error=pl.col("error") + 0.06)
+    assert CLAIM.judge(planted).verdict == "supported"
+    finding = CLAIM.judge(pl.concat([planted, other.cast(planted.schema)]))
+    assert finding.verdict == "undecided"
+    assert finding.effect == pytest.approx(-0.03, abs=0.001)
 
 
 def test_the_correction_is_over_the_sizes() -> None:
@@ -75,13 +93,53 @@ def test_the_drawing_has_a_line_per_way_of_evaluating() -> None:
     assert lines["batch, recomputed"]["y"] == pytest.approx(lines["batch, running statistics"]["y"] - 0.01)
 
 
+def test_errors_come_from_the_right_runs(scripted: Callable[..., Scripted], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batch norm is best at 0.1, no norm at 0.01; running statistics cost 0.2; batches of 2 cost 0.1."""
+
+    def error(program: Any, seed: int, rate: float, _: Any) -> tuple[float, float]:
+        best = 0.1 if program.norm == "batch" else 0.01
+        settled = 0.1 * (program.batch_size == 2) + 0.001 * (seed % 10) + 0.3 * abs(np.log10(rate / best))
+        return settled + 0.2 * (program.norm == "batch"), settled
+
+    monkeypatch.setattr(batch_size, "SIZES", {"quick": (2, 32)})
+    bench = scripted(batch_size, error)
+    evidence = CLAIM.measure(bench)  # type: ignore[arg-type]
+    for arm, size, seed, statistics, found, rate in evidence.select(
+        "arm", "batch_size", "seed", "statistics", "error", "rate"
+    ).iter_rows():
+        lag = 0.2 if (arm, statistics) == ("batch", "running") else 0.0
+        expected = 0.99 if statistics == "batch" else 0.1 * (size == 2) + 0.001 * seed + lag
+        assert found == pytest.approx(expected), (arm, size, seed, statistics)
+        assert rate == (0.1 if arm == "batch" else 0.01)
+    assert evidence.group_by("arm", "batch_size", "statistics").len()["len"].to_list() == [3] * 10
+    # Equally many samples in whole batches, for the choice of the rate and for what is reported.
+    for made in bench.trained:
+        assert made["epochs"] == 2
+        assert len(made["order"](0, 0, 96)) == 96
+        assert set(made["seeds"]) == set(bench.seeds if made.get("test", True) else bench.tuning_seeds)
+
+
 def test_every_size_sees_equally_many_samples(tiny: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """1079 samples leave a batch of one after batches of two: no norm over the batch may see it."""
     monkeypatch.setattr(batch_size, "SIZES", {"quick": (2, 128, 4096)})
     assert batch_size.plan(tiny) == ([2, 128], 1024, 1)
+
+
+@pytest.mark.parametrize("kept", [0.5, 0.9999])
+def test_networks_that_differ_in_the_lag_alone_differ_in_nothing(
+    kept: float, tiny: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both arms train as one: the momentum of the moving statistics is no part of training."""
+    program = tiny.program
+    momentum = {"none": 0.5, "batch": kept}
+
+    def planted(arm: str, **named: Any) -> Any:
+        return program(NORMS["batch"].with_options(momentum=momentum[arm]), **named)
+
+    monkeypatch.setattr(tiny, "program", planted)
+    monkeypatch.setattr(batch_size, "SIZES", {"quick": (128,)})
+    monkeypatch.setattr(batch_size, "with_batch_statistics", lambda bench, *_: np.zeros(len(bench.seeds)))
     evidence = CLAIM.measure(tiny)
-    assert evidence.height == 2 * 2 * (1 + 3)
-    assert evidence["error"].is_between(0, 1).all()
-    own = evidence.filter((pl.col("statistics") == "batch") & (pl.col("batch_size") == 2))["error"]
-    running = evidence.filter((pl.col("statistics") == "running") & (pl.col("batch_size") == 2))["error"]
-    assert own.min() > running.max()  # type: ignore[operator]  # of two samples, only which is larger is left
+    errors = {key: part["error"].to_list() for key, part in evidence.group_by("arm", "choice", "statistics")}
+    assert errors["batch", 0, "recomputed"] == errors["none", 0, "recomputed"]
+    assert (errors["batch", 0, "running"] == errors["none", 0, "running"]) == (kept == 0.5)

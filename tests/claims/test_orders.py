@@ -9,11 +9,11 @@ import pytest
 
 from normlab.claims.orders import orders_of
 
-NAMES = ("shuffled", "fixed", "sorted", "pairs")
+NAMES = ("shuffled", "fixed", "sorted", "pairs", "mended")
 
 
 def _orders(y: np.ndarray, task: str = "classification"):
-    return orders_of(SimpleNamespace(task=task, train=SimpleNamespace(y=y)))  # type: ignore[arg-type]
+    return orders_of(SimpleNamespace(task=task, train=SimpleNamespace(y=y)), 4)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -24,7 +24,7 @@ def test_every_sample_comes_once(name: str, task: str) -> None:
     order = _orders(y, task)[name]
     assert sorted(order(3, 1, 101)) == list(range(101))
     assert np.array_equal(order(3, 1, 101), order(3, 1, 101))
-    is_given = (name, task) == ("sorted", "regression")  # no two targets are equal
+    is_given = (name in ("sorted", "mended"), task) == (True, "regression")  # no two targets are equal
     assert np.array_equal(order(3, 1, 101), order(4, 1, 101)) == is_given
     assert np.array_equal(order(3, 0, 101), order(3, 1, 101)) == (name == "fixed" or is_given)
 
@@ -32,6 +32,13 @@ def test_every_sample_comes_once(name: str, task: str) -> None:
 def test_sorted_samples_are_sorted() -> None:
     y = np.random.default_rng(0).integers(5, size=60)
     assert (np.diff(y[_orders(y)["sorted"](0, 0, 60)]) >= 0).all()
+
+
+def test_samples_are_sorted_in_the_first_half_of_the_epochs_and_then_shuffled() -> None:
+    orders = _orders(np.random.default_rng(0).integers(5, size=60))
+    for epoch in range(4):
+        as_one = orders["sorted" if epoch < 2 else "shuffled"]
+        assert np.array_equal(orders["mended"](0, epoch, 60), as_one(0, epoch, 60))
 
 
 def test_a_batch_of_32_holds_16_classes_by_2() -> None:

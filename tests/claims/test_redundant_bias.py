@@ -54,7 +54,7 @@ def _with(bench: Bench, norm: str, monkeypatch: pytest.MonkeyPatch) -> pl.DataFr
     """Measure another norm in batch norm's place."""
     network = redundant_bias._Network
     monkeypatch.setattr(redundant_bias, "BATCHES_SEEN", (0, 500, 3000))
-    monkeypatch.setattr(redundant_bias, "SEEDS", 1)
+    monkeypatch.setattr(redundant_bias, "SEEDS", 2)
     monkeypatch.setattr(redundant_bias, "_Network", lambda bench, arm: network(bench, norm if arm == "batch" else arm))
     return CLAIM.measure(bench)
 
@@ -63,7 +63,17 @@ def test_batch_norm_cancels_a_bias_and_the_running_mean_follows(tiny: Bench, mon
     evidence = _with(tiny, "batch", monkeypatch)
     finding = CLAIM.judge(evidence)
     assert finding.verdict == "conditional"
-    moved = evidence.filter((pl.col("arm") == "batch") & (pl.col("quantity") == "evaluation"))["value"].to_list()
+    assert evidence.group_by("arm", "seed").len()["len"].to_list() == [2 + 3] * 4
+    # Without a norm every change passes, in both modes alike, and the two seeds are two networks.
+    plain = evidence.filter(pl.col("arm") == "none")
+    assert plain.filter(pl.col("quantity") == "training")["value"].min() > 0.1  # type: ignore[operator]
+    assert plain.filter(pl.col("quantity") != "gradient").group_by("seed").agg(pl.col("value").n_unique())[
+        "value"
+    ].to_list() == [1, 1]
+    assert plain.filter(pl.col("quantity") == "gradient")["value"].n_unique() == 2
+    assert plain.filter(pl.col("quantity") == "gradient")["value"].max() < 1.0  # type: ignore[operator]
+    own = evidence.filter(pl.col("arm") == "batch", pl.col("seed") == 0)
+    moved = own.filter(pl.col("quantity") == "evaluation")["value"].to_list()
     assert moved[0] > 0.1
     assert moved[1] == pytest.approx(moved[0] * 0.99**500, rel=2)  # ReLUs bend the path
     assert moved[2] < 1e-3

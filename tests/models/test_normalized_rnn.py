@@ -48,7 +48,7 @@ def test_without_a_norm_it_is_keras_own_layer(cell: str) -> None:
 
 
 CASES = [(cell, statistics, "both") for cell in CELLS for statistics in ("shared", "per-step")]
-CASES += [("lstm", "shared", "input"), ("gru", "per-step", "hidden")]
+CASES += [("lstm", "shared", "input"), ("gru", "per-step", "hidden"), ("gru", "sequence", "input")]
 
 
 @pytest.mark.parametrize(("cell", "statistics", "where"), CASES)
@@ -139,6 +139,12 @@ def test_batches_of_one_are_refused_inside_the_recurrence() -> None:
         check_model(NORMS["batch"], model, 1)
 
 
+def test_a_norm_inside_the_recurrence_can_not_pool_over_the_sequence() -> None:
+    dense = [keras.layers.Dense(UNITS, use_bias=False, name=name) for name in ("input", "hidden")]
+    with pytest.raises(InputError, match=r"statistics = sequence pools .* set where = input, or"):
+        NormalizedRNN("simple", UNITS, *dense, hidden_norm=NORMS["batch"](), statistics="sequence")
+
+
 def test_cells_have_one_list_of_names() -> None:
     assert tuple(CELLS) == RECURRENT_CELLS
     with pytest.raises(InputError, match="cell must be a known name, got 'gur'"):
@@ -168,9 +174,11 @@ def _reference(
         kept = [w[f"{name}/moving_{m}"] for m in ("mean", "variance")]
         if statistics == "per-step":
             kept = [w[f"{name}/moving_{m}_per_step"][t] for m in ("mean", "variance")]
-        mean, variance = (z.mean(0), z.var(0)) if training else kept
-        seen.setdefault(f"{name}/moving_mean", []).append(z.mean(0))
-        seen.setdefault(f"{name}/moving_variance", []).append(z.var(0))
+        pooled = z if statistics != "sequence" else (X.astype(np.float64) @ w["input/kernel"]).reshape(-1, z.shape[1])
+        moments = pooled.mean(0), pooled.var(0)
+        mean, variance = moments if training else kept
+        seen.setdefault(f"{name}/moving_mean", []).append(moments[0])
+        seen.setdefault(f"{name}/moving_variance", []).append(moments[1])
         return w[f"{name}/gamma"] * (z - mean) / np.sqrt(variance + EPSILON) + w[f"{name}/beta"]
 
     def sigmoid(z: np.ndarray) -> np.ndarray:

@@ -124,14 +124,16 @@ def test_a_norm_with_its_scale_at_a_tenth_puts_out_a_tenth() -> None:
 
 
 @pytest.mark.parametrize("norm", ["precise", "batch-renorm"])
-@pytest.mark.parametrize("statistics", ["shared", "per-step"])
+@pytest.mark.parametrize("statistics", ["shared", "per-step", "sequence"])
 def test_recomputed_statistics_are_those_of_the_steps(norm: str, statistics: str) -> None:
-    """What `normlab.norms.precise` sets from one batch: the batch's moments per step, or their mean over time."""
+    """What `normlab.norms.precise` sets from one batch: moments per step, their mean over time, or pooled moments."""
     options = {"units": 2, "cell": "simple", "where": "input", "statistics": statistics}
     model = recurrent(NORMS[norm], (STEPS, UNITS), 2, **options)
     x = X.swapaxes(0, 1)
     recompute(model, [x])
     products = x.astype(np.float64) @ np.asarray(model.get_layer("rnn").products["input_product"].kernel.value)
+    if statistics == "sequence":
+        products = products.reshape(-1, 1, products.shape[-1])
     layer = model.get_layer("rnn").norms["input_norm"]
     second = "moving_variance" if norm == "precise" else "moving_deviation"
     moments = {"moving_mean": products.mean(0), second: products.var(0)}
@@ -142,3 +144,10 @@ def test_recomputed_statistics_are_those_of_the_steps(norm: str, statistics: str
             np.testing.assert_allclose(value(layer, f"{name}_per_step"), expected, atol=1e-5)
         else:
             np.testing.assert_allclose(value(layer, name), expected.mean(0), atol=1e-5)
+
+
+def test_pooled_moments_leave_differences_between_steps() -> None:
+    layer = built("batch", "sequence")
+    y = np.asarray(layer.over_sequence(X + 10 * np.arange(STEPS)[:, None, None], True))
+    np.testing.assert_allclose(y.mean((0, 1)), 0, atol=1e-5)
+    assert (np.diff(y.mean(1), axis=0) > 1).all()

@@ -57,7 +57,10 @@ def test_an_image_is_read_row_by_row_with_its_channels_side_by_side() -> None:
 
 
 @pytest.mark.parametrize("norm", [name for name in NORMS if name not in REFUSED])
-@pytest.mark.parametrize("options", [{}, {"cell": "lstm", "statistics": "per-step", "gamma": 0.1}])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"cell": "lstm", "statistics": "per-step", "gamma": 0.1}, {"statistics": "sequence", "where": "input"}],
+)
 def test_arms_share_all_that_is_no_norm(norm: str, options: dict[str, Any]) -> None:
     plans = [blueprint(lambda n=n: recurrent(NORMS[n], (8, 8), 3, units=8, **options)) for n in ("none", norm)]
     assert set(shared_paths(plans)) == KERNELS | HEAD
@@ -79,7 +82,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"units": 10**9}, r"units must be a whole number from 1 to 10,000, got 1000000000; give one up to 10,000"),
     ({"units": 2.5}, r"units must be a whole number from 1 to 10,000, got 2\.5"),
     ({"where": "before"}, r"where must be a known name, got 'before'; choose one of input, hidden, both"),
-    ({"statistics": "own"}, r"statistics must be a known name, got 'own'; choose one of shared, per-step"),
+    ({"statistics": "own"}, r"statistics must be a known name, got 'own'; choose one of shared, per-step, sequence"),
+    ({"statistics": "sequence"}, r"the norm must stand on the input's product, got .*; set where = input"),
     ({"gamma": 0}, r"gamma must be a finite number above 0, got 0; give such as 0\.1 or 1"),
     ({"gamma": float("nan")}, r"gamma must be a finite number above 0, got nan"),
     ({"gamma": True}, r"gamma must be a finite number above 0, got True"),

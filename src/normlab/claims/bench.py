@@ -10,6 +10,7 @@ import numpy as np
 
 from normlab.claims.network import network_of
 from normlab.claims.rates import choice_of
+from normlab.claims.settled import with_settled_validation
 from normlab.claims.trained import Trained, joined, side_by_side
 from normlab.errors import InputError
 from normlab.norms import NORMS, Norm, check_model
@@ -209,7 +210,8 @@ class Bench:
     def grid(self, norm: str | Norm, rates: Sequence[float], *, epochs: int | None = None, **named: Any) -> Trained:
         """Train every rate with every tuning seed, once, and return all runs rate by rate; nothing is tested.
 
-        Runs that are tuned for are to be as long: `epochs`, by default the bench's; `named` as for `program`.
+        The last validation loss and accuracy are those with settled statistics: see `normlab.claims.settled`. Runs that
+        are tuned for are to be as long: `epochs`, by default the bench's; `named` as for `program`.
         """
         found, epochs = as_norm(norm), epochs or self.epochs
         key = json.dumps([found.name, dict(found.options), epochs, named], sort_keys=True, default=str)
@@ -218,7 +220,8 @@ class Bench:
         if missing:
             cells = [(seed, rate) for rate in missing for seed in self.tuning_seeds]
             seeds, own = [seed for seed, _ in cells], [rate for _, rate in cells]
-            trained = self.train(self.program(found, **named), seeds, own, epochs, test=False)
+            program = self.program(found, **named)
+            trained = with_settled_validation(program, self.train(program, seeds, own, epochs, test=False))
             for place, rate in enumerate(missing):
                 known[rate] = trained.of_runs(slice(place * num_seeds, (place + 1) * num_seeds))
         return side_by_side([known[rate] for rate in rates])

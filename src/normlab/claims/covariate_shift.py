@@ -12,8 +12,7 @@ from normlab.claims.claim import Claim
 from normlab.claims.conditions import decide_each
 from normlab.claims.drawing import Drawing, quartiles
 from normlab.claims.finding import Finding, numbers
-from normlab.claims.trajectory import log_ratios, medians_of, rate_title, rates_of, trajectory
-from normlab.stats.effect import paired_effect
+from normlab.claims.trajectory import medians_of, rate_title, rates_of, ratio_effect, trajectory
 
 if TYPE_CHECKING:
     from normlab.claims.bench import Bench
@@ -23,7 +22,9 @@ if TYPE_CHECKING:
 ARMS = ("none", "batch")
 # Its noise is the same before and after a step, so the shift would not show it: its inputs and its loss are measured.
 CONTROL = "noisy"
-PRIMARY = "gradient_shift"
+# In relation to the gradient's size, and as it is: a gradient that is small, as at a small loss, has small changes too.
+SHIFTS = {"relative": "relative_shift", "absolute": "gradient_shift"}
+PROBED = ("gradient_shift", "gradient_cosine", "gradient_norm")
 # A quarter more or less, as bioequivalence asks of a ratio (0.80 to 1.25): less is no reduction worth a name.
 MARGIN = math.log(1.25)
 
@@ -36,15 +37,16 @@ def applies(bench: Bench) -> str:
 
 
 def measure(bench: Bench) -> pl.DataFrame:
-    """Follow both arms along their training, at a rate that both bear and at each one's own best.
+    """Follow both arms along their training, at a rate at which both train and at each one's own best.
 
     The control is followed at the first of them, which is at most batch norm's best.
 
     Returns:
         One row per arm, rate, seed, step, layer and quantity: arm, rate_name, rate, seed, step, layer, quantity, value.
         Quantities: gradient_shift, gradient_cosine, gradient_norm of `normlab.probes.covariate_shift`, for the layers
-        that all arms have (not of the control); `input_drift`, how far the moments of the layer's inputs move to the
-        next measurement; and, without layer, the `loss` of each measured batch in training mode.
+        that all arms have (not of the control), and `relative_shift`, the first over the last; `input_drift`, how far
+        the moments of the layer's inputs move to the next measurement; and, without layer, the `loss` of each measured
+        batch in training mode.
     """
     common = _common(bench)
     frames = []
@@ -60,31 +62,34 @@ def measure(bench: Bench) -> pl.DataFrame:
 
 
 def judge(evidence: pl.DataFrame) -> Finding:
-    """Judge ln of the shift, batch over none, seed by seed; lower is what is claimed. Each rate is a condition.
+    """Judge ln of the shift, batch over none, seed by seed; lower is what is claimed.
 
-    Per seed: the median over the steps, then the geometric mean over the layers.
+    Each rate, with the shift relative to the gradient's size and as it is, is a condition. Per seed: the median over
+    the steps, then the geometric mean over the layers.
     """
     medians = medians_of(evidence)
     names = {name: rate_title(evidence, name) for name in ("shared", "own") if name in evidence["rate_name"]}
-
-    def effect(quantity: str, rate: str, arms: tuple[str, str]) -> Any:
-        ratios = log_ratios(medians, quantity, rate, arms)
-        return paired_effect(ratios, np.zeros_like(ratios), margin=MARGIN, higher_is_better=False)
-
-    effects = {title: effect(PRIMARY, name, ("batch", "none")) for name, title in names.items()}
-    found = decide_each(effects)
-    first = next(iter(effects.values()))
+    effects = {
+        (kind, name): ratio_effect(medians, quantity, name, ("batch", "none"), MARGIN)
+        for kind, quantity in SHIFTS.items()
+        for name in names
+    }
+    titles = {(kind, name): f"{names[name]}, {kind}" for kind, name in effects}
+    found = decide_each({titles[key]: effect for key, effect in effects.items()})
     cosines = _mean(medians, "gradient_cosine")
     losses = _mean(medians, "loss")
-    relative = {name: _relative(medians, name) for name in names}
     drift = {
-        arms: math.exp(effect("input_drift", "shared", arms).difference)
+        arms: math.exp(ratio_effect(medians, "input_drift", "shared", arms, MARGIN).difference)
         for arms in (("batch", "none"), (CONTROL, "batch"))
     }
+
+    def found_at(kind: str, name: str) -> str:
+        times = math.exp(effects[kind, name].difference)
+        return f"{times:.2g} times ({found.by_condition[titles[kind, name]].verdict})"
+
     sentences = [
-        f"At {title} a step of the layers before changes a layer's gradient {math.exp(effects[title].difference):.2g} "
-        f"times as much with batch norm as without ({found.by_condition[title].verdict}); in relation to the "
-        f"gradient's size, {math.exp(relative[name].difference):.2g} times."
+        f"At {title} a step of the layers before changes a layer's gradient with batch norm, in relation to its size, "
+        f"by {found_at('relative', name)} what it does without; in absolute terms, by {found_at('absolute', name)}."
         for name, title in names.items()
     ]
     answer = (
@@ -96,15 +101,18 @@ def judge(evidence: pl.DataFrame) -> Finding:
     )
     return Finding(
         found.verdict,
-        **numbers(first, "ratio"),
+        **numbers(effects["relative", "shared"], "ratio"),
         answer=answer,
-        conditions=found.conditions and f"on the learning rate: {found.conditions}",
+        conditions=found.conditions
+        and f"on the learning rate, and on what the shift is measured by: {found.conditions}",
         p_value=found.p_value,
-        would_change=f"A ratio below {math.exp(-MARGIN):.2g} at every rate would support it; one within "
-        f"{math.exp(-MARGIN):.2g} to {math.exp(MARGIN):.3g}, or above 1, at every rate would refute it.",
+        would_change=f"Ratios below {math.exp(-MARGIN):.2g}, relative and absolute, at every rate would support it; "
+        f"ratios within {math.exp(-MARGIN):.2g} to {math.exp(MARGIN):.3g}, or above 1, would refute it.",
         details={
-            "shift_ratio": {title: numbers(one, "ratio") for title, one in effects.items()},
-            "relative_shift_ratio": {title: numbers(relative[name], "ratio") for name, title in names.items()},
+            **{
+                f"{kind}_shift_ratio": {title: numbers(effects[kind, name], "ratio") for name, title in names.items()}
+                for kind in SHIFTS
+            },
             "cosine": cosines,
             "input_drift_ratio": {f"{a} over {b}": value for (a, b), value in drift.items()},
             "training_loss": losses,
@@ -115,7 +123,9 @@ def judge(evidence: pl.DataFrame) -> Finding:
 def draw(evidence: pl.DataFrame) -> Drawing:
     """Return the shift over the steps at the shared rate, a line per arm and layer, medians over the seeds."""
     rows = (
-        evidence.filter(pl.col("quantity") == PRIMARY, pl.col("rate_name") == "shared", pl.col("value").is_finite())
+        evidence.filter(
+            pl.col("quantity") == SHIFTS["relative"], pl.col("rate_name") == "shared", pl.col("value").is_finite()
+        )
         .group_by("arm", "layer", "step")
         .agg(quartiles("value"))
         .filter(pl.col("low") > 0)
@@ -126,20 +136,12 @@ def draw(evidence: pl.DataFrame) -> Drawing:
         "lines",
         "How one step of the layers before changes a layer's gradient",
         "training steps",
-        "‖G - G'‖",
+        "‖G - G'‖ / ‖G‖",
         rows.to_dicts(),
         "Both arms at the same learning rate. Median over the seeds, band from the lower to the upper quartile; G and "
         "G' are a layer's gradients before and after the layers before it take the batch's step.",
         log_y=True,
     )
-
-
-def _relative(medians: pl.DataFrame, rate: str) -> Any:
-    """Return the effect of ln(shift / norm of the gradient), batch against none."""
-    ratios = log_ratios(medians, PRIMARY, rate, ("batch", "none")) - log_ratios(
-        medians, "gradient_norm", rate, ("batch", "none")
-    )
-    return paired_effect(ratios, np.zeros_like(ratios), margin=MARGIN, higher_is_better=False)
 
 
 def _mean(medians: pl.DataFrame, quantity: str) -> dict[str, float]:
@@ -162,7 +164,7 @@ def _layers(bench: Bench, program: Population) -> list[str]:
     x = bench.dataset.train.x[: bench.batch_size]
     if len(parameter_groups(program.trainer, x)) < 2:
         return []
-    return [_canonical(program, name) for name in covariate_shift.layers(program.trainer, x)[PRIMARY] or ()]
+    return [_canonical(program, name) for name in covariate_shift.layers(program.trainer, x)["gradient_shift"] or ()]
 
 
 def _canonical(program: Population, path: str) -> str:
@@ -206,11 +208,11 @@ def _with_drift(
     for number, (rate, seed, step, measured) in enumerate(found):
         rows.append((rate, seed, step, None, "loss", float(measured["loss"])))
         for index, layer in enumerate(common):
-            rows += [
-                (rate, seed, step, layer, name, float(measured[name][index]))
-                for name in ("gradient_shift", "gradient_cosine", "gradient_norm")
-                if name in measured
-            ]
+            own = {name: float(measured[name][index]) for name in PROBED if name in measured}
+            if own:
+                size = own["gradient_norm"]
+                own["relative_shift"] = own["gradient_shift"] / size if size else math.nan
+            rows += [(rate, seed, step, layer, name, value) for name, value in own.items()]
         later = found[number + 1] if number + 1 < len(found) else (rate, seed, -1, {})
         if later[:2] == (rate, seed) and later[2] > step:
             rows += [
@@ -233,13 +235,15 @@ CLAIM = Claim(
     protocol="a layer's gradient on a batch, before (G) and after (G') the layers before it take that batch's step, "
     "along the training, at one rate for both arms and at each arm's own best; layers that both arms have; control: "
     "batch norm followed by noise that moves the moments",
-    metric="median over the steps of ‖G - G'‖, geometric mean over the layers, ratio of batch to none (the effect "
-    "shown is that at the same rate)",
+    metric="median over the steps of ‖G - G'‖ / ‖G‖, and of ‖G - G'‖, geometric mean over the layers, ratio of batch "
+    "to none (the effect shown is the relative one at the same rate)",
     expected="no reduction: deep networks with batch norm had a similar or larger shift, and noise that makes the "
     "inputs less stable did not undo what batch norm gains",
     source="Santurkar, Tsipras, Ilyas, Madry 2018, arXiv:1805.11604, section 2; Ioffe and Szegedy 2015",
     measure=measure,
     judge=judge,
     draw=draw,
+    not_about="the size of the gradients, which shrinks with the loss: the shift is judged relative to it as well as "
+    "by itself, and the verdict is conditional where the two disagree",
     applies=applies,
 )

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 NUM_PARTS = 16
 
 
-def orders_of(dataset: Dataset) -> dict[str, Order]:
-    """Return four orders by name; every epoch has each sample once.
+def orders_of(dataset: Dataset, num_epochs: int) -> dict[str, Order]:
+    """Return five orders by name; every epoch has each sample once.
 
     - `shuffled`: anew every epoch.
     - `fixed`: the first epoch's, in every epoch.
@@ -26,6 +26,7 @@ def orders_of(dataset: Dataset) -> dict[str, Order]:
       random order, while it lasts. A batch of 32 then holds 16 classes by 2; with C < 16 classes, 2 samples of each
       class first, and the rest of the batch is filled from the next rounds; what is left of a class with an odd number
       of samples comes as one, in its last round. Regression: the classes are parts by the target.
+    - `mended`: sorted in the first half of `num_epochs`, rounded down, and shuffled from then on.
     """
     ranks = dataset.train.y if dataset.task == "regression" else dataset.train.y.astype(np.int64)
     classes = _parts(ranks) if dataset.task == "regression" else ranks
@@ -48,7 +49,10 @@ def orders_of(dataset: Dataset) -> dict[str, Order]:
         leader = grouped[np.repeat(first, sizes) + 2 * rounds]
         return grouped[np.lexsort((place[leader], rounds))]
 
-    return {"shuffled": epoch_order, "fixed": fixed, "sorted": by_class, "pairs": pairs}
+    def mended(seed: int, epoch: int, count: int) -> np.ndarray:
+        return (by_class if epoch < num_epochs // 2 else epoch_order)(seed, epoch, count)
+
+    return {"shuffled": epoch_order, "fixed": fixed, "sorted": by_class, "pairs": pairs, "mended": mended}
 
 
 def _parts(targets: np.ndarray) -> np.ndarray:

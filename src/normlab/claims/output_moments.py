@@ -94,4 +94,6 @@ CLAIM = Claim(
     measure=measure,
     judge=judge,
     draw=draw,
+    not_about="running statistics, and what gamma and beta have learned: it is training mode on one batch, with both "
+    "drawn at random",
 )

@@ -198,4 +198,5 @@ CLAIM = Claim(
     measure=measure,
     judge=judge,
     draw=draw,
+    not_about="what training makes of the bias: the weights stand still, so that only the norm can take it away",
 )

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
-from normlab.claims.evaluations import with_precise_statistics
+import numpy as np
+
+from normlab.claims.evaluations import groups, with_precise_statistics
 from normlab.claims.final_error import final_error
 
 if TYPE_CHECKING:
     import keras
-    import numpy as np
 
     from normlab.claims.bench import Bench
     from normlab.claims.trained import Trained
@@ -35,6 +37,22 @@ def running_error(bench: Bench, trained: Trained, part: Literal["validation", "t
     if part == "test":
         return final_error(bench, trained.test_loss, trained.test_accuracy, trained.diverged)
     return final_error(bench, trained.val_loss[-1], trained.val_accuracy[-1], trained.diverged)
+
+
+def with_settled_validation(program: Population, trained: Trained) -> Trained:
+    """Return the runs with the last validation loss and accuracy of settled statistics, to choose a rate by.
+
+    Else the lag of the statistics, of which a rate has more than another, would choose it.
+    """
+    if not keeps_running_statistics(program.trainer.model):
+        return trained
+    found = [program.evaluate(program.recomputed(state), n, "validation") for state, n in groups(program, trained)]
+    loss, accuracy = (np.concatenate(values) for values in zip(*found, strict=True))
+    return replace(
+        trained,
+        val_loss=np.concatenate([trained.val_loss[:-1], loss[None]]),
+        val_accuracy=np.concatenate([trained.val_accuracy[:-1], accuracy[None]]),
+    )
 
 
 def settled(program: Population, state: RunState) -> RunState:

@@ -10,6 +10,7 @@ from keras import ops
 from normlab.errors import require_known
 from normlab.models.cells import CELLS
 from normlab.models.over_time import Kept, OverTime
+from normlab.models.recurrent import require_poolable
 
 Shape = tuple[int | None, ...]
 # The arguments that are layers.
@@ -43,12 +44,12 @@ class NormalizedRNN(keras.layers.Layer):  # type: ignore[misc]
         input_norm: On W x_t; None for none.
         hidden_norm: On U h_{t-1}.
         cell_norm: On the cell state of an LSTM.
-        statistics: `shared` or `per-step`; see `OverTime`.
+        statistics: `shared`, `per-step` or, with a norm on W x_t alone, `sequence`; see `OverTime`.
         gamma: Initial scale of the norms; see `OverTime`.
         **kwargs: Of every Keras layer.
 
     Raises:
-        InputError: For an unknown cell.
+        InputError: For an unknown cell, or statistics of the sequence for a norm inside the recurrence.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class NormalizedRNN(keras.layers.Layer):  # type: ignore[misc]
     ) -> None:
         super().__init__(**kwargs)
         require_known("cell", cell, CELLS)
+        require_poolable(statistics, hidden_norm is not None or cell_norm is not None)
         self.cell = cell
         self.units = units
         self.products = dict(zip(PRODUCTS, (input_product, hidden_product), strict=True))
@@ -94,16 +96,19 @@ class NormalizedRNN(keras.layers.Layer):  # type: ignore[misc]
         cell = CELLS[self.cell]
         products = ops.swapaxes(self.products["input_product"](inputs), 0, 1)
         state = ops.zeros((ops.shape(inputs)[0], self.units), dtype=self.compute_dtype)
-        statistics = {place: norm.statistics_of_steps() for place, norm in self.norms.items()}
-        generators = {place: norm.generator_states() for place, norm in self.norms.items()}
+        norms = self.norms
+        if self.statistics == "sequence" and norms:
+            products, norms = norms["input_norm"].over_sequence(products, training), {}
+        statistics = {place: norm.statistics_of_steps() for place, norm in norms.items()}
+        generators = {place: norm.generator_states() for place, norm in norms.items()}
 
         def step(carry: Any, given: Any) -> Any:
             (states, generators), (product, statistics, shift) = carry, given
-            kept = {place: Kept(statistics[place], generators[place]) for place in self.norms}
+            kept = {place: Kept(statistics[place], generators[place]) for place in norms}
 
             def normed(place: str, x: Any) -> Any:
-                if place in self.norms:
-                    x, kept[place] = self.norms[place].at_step(x, kept[place], training)
+                if place in norms:
+                    x, kept[place] = norms[place].at_step(x, kept[place], training)
                 return x
 
             a = normed("input_norm", product) + self.bias
@@ -120,7 +125,7 @@ class NormalizedRNN(keras.layers.Layer):  # type: ignore[misc]
             step, ([state] * cell.num_states, generators), (products, statistics, shifts), length=inputs.shape[1]
         )
         if training:
-            for place, norm in self.norms.items():
+            for place, norm in norms.items():
                 norm.keep(Kept(moved[place], generators[place]))
         return states[0]
 

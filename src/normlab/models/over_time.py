@@ -26,17 +26,24 @@ class OverTime(keras.layers.Layer):  # type: ignore[misc]
     (`statistics_of_steps`, `generator_states`), `at_step` maps them to new ones, and `keep` assigns the outcome. That
     serves any Keras layer, whatever it keeps.
 
-    Statistics are either `shared`: every step starts from the same values v and gives v_t, and afterwards they are
-    v + mean over t of (v_t - v). A moving value so follows the mean over time of the batch's values, a count of steps
-    counts training steps, and evaluation uses the same statistics at every step. Note that the mean of variances
-    leaves out the variance of the means over time. Or they are `per-step`: every time step has values of its own,
-    weights of shape (num_steps, ...) called `<name>_per_step`; those of the norm itself stay as they began.
+    There are three kinds of `statistics`:
+
+    - `shared`: training normalizes every step by the moments of the batch at that step; evaluation uses one set of
+      moving statistics at all steps. Every step starts from the same values v and gives v_t, and afterwards they are
+      v + mean over t of (v_t - v): a moving value follows the mean over time of the batch's values, and a count of
+      steps counts training steps. Training and evaluation differ where the moments change over time: the mean of the
+      variances leaves out the variance of the means.
+    - `per-step` (Cooijmans et al. 2017, arXiv:1603.09025): every step has moving statistics of its own too, weights of
+      shape (num_steps, ...) called `<name>_per_step`; those of the norm itself stay as they began.
+    - `sequence` (the sequence-wise normalization of Laurent et al. 2016, arXiv:1510.01378): training normalizes all
+      steps by one set of moments, pooled over batch and steps, and evaluation by their moving averages. Only
+      `over_sequence` can do so: the input of all steps must be known before the first.
 
     The layer has the name of the norm, and the norm's variables the paths that they would have without it.
 
     Args:
         norm: A layer that is not built yet, called on (batch, units).
-        statistics: `shared` or `per-step` (Cooijmans et al. 2017, arXiv:1603.09025).
+        statistics: `shared`, `per-step` or `sequence`.
         gamma: Initial value of the norm's gamma or scale, above 0; 1 leaves the norm's own. Norms without: no effect.
         **kwargs: Of every Keras layer.
     """
@@ -96,6 +103,11 @@ class OverTime(keras.layers.Layer):  # type: ignore[misc]
         with keras.StatelessScope([*parameters, *values]) as scope:
             y = self.norm(x, training=training)
         return y, Kept(*([scope.get_current_value(v) for v in part] for part in (self._kept, self._generators)))
+
+    def over_sequence(self, x: Any, training: bool | None) -> Any:
+        """Return x, (num_steps, batch, units), normalized over all steps and samples together; moves the statistics."""
+        together = ops.reshape(x, (-1, x.shape[-1]))
+        return ops.reshape(self.norm(together, training=training), ops.shape(x))
 
     def keep(self, kept: Kept) -> None:
         """Assign the statistics after every step, each of shape (num_steps, ...), and the last generator states."""

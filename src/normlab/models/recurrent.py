@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 RECURRENT_CELLS = ("simple", "gru", "lstm")
 NORMED = ("input", "hidden", "both")
-STATISTICS = ("shared", "per-step")
+STATISTICS = ("shared", "per-step", "sequence")
 
 
 def recurrent(
@@ -48,8 +48,11 @@ def recurrent(
         units: Size of the hidden state.
         where: The norm stands on the `input` product W x_t, on the `hidden` product U h_{t-1} (for lstm also on the
             cell state before its tanh), or on `both`, as in Cooijmans et al. 2017, arXiv:1603.09025.
-        statistics: What a norm keeps for evaluation is `shared` by all time steps, or kept `per-step` (Cooijmans et
-            al.). Gamma and beta are shared over time either way.
+        statistics: `shared`: training normalizes each time step by the batch's moments at that step, and evaluation
+            uses one set of running statistics, the mean over the steps. `per-step`: a set for every step (Cooijmans et
+            al.). `sequence`: moments are pooled over batch and steps in training too, as in Laurent et al. 2016,
+            arXiv:1510.01378; only with `where` = `input`, since U h_{t-1} of later steps is not known yet. Gamma and
+            beta are shared over time in all three.
         gamma: Initial scale of the norms. Cooijmans et al. use 0.1: with 1 the tanh saturates and the gradient decays
             over time. Norms without a scale, and norms of weights, which have a gain, take no notice.
         initializer: Of W, one of `INITIALIZERS`; default Keras's, as for `hidden_initializer`.
@@ -119,10 +122,21 @@ def check_recurrent(
     require_count("units", units, MAX_SIZE)
     require_known("where", where, NORMED)
     require_known("statistics", statistics, STATISTICS)
+    require_poolable(statistics, where != "input")
     if isinstance(gamma, bool) or not isinstance(gamma, int | float) or not 0 < gamma < math.inf:
         raise InputError("gamma must be a finite number above 0", gamma, "give such as 0.1 or 1")
     require_known("initializer", initializer, INITIALIZERS)
     require_known("hidden_initializer", hidden_initializer, INITIALIZERS)
+
+
+def require_poolable(statistics: str, is_inside: bool) -> None:
+    """Raise `InputError` where the moments of a norm inside the recurrence are to be pooled over the sequence."""
+    if statistics == "sequence" and is_inside:
+        raise InputError(
+            "statistics = sequence pools the moments over all steps, so the norm must stand on the input's product",
+            "a norm on the hidden state, whose later steps are not known yet",
+            "set where = input, or statistics = shared or per-step",
+        )
 
 
 def _require_sequence(input_shape: Sequence[int]) -> None:
