@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -72,6 +73,31 @@ def test_every_seed_starts_from_every_scale_and_scheme(networks: pl.DataFrame, p
         assert found.get(False, []) == sorted(possible[1:])
     drawn = CLAIM.draw(networks.filter(pl.col("arm").is_in([SENSITIVE, INSENSITIVE]))).rows
     assert {row["x"] for row in drawn} >= {2.0**start for start in STARTS}
+
+
+def test_every_run_is_recorded_with_its_own_start_and_scores(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {}
+
+    def train(_: object, seeds: list[int], rates: list[float], epochs: int, start: Drawn) -> None:
+        given.update(seeds=seeds, rates=rates, epochs=epochs, left=start.left)
+
+    def settled(_bench: object, _program: object, _trained: object, part: str = "test") -> np.ndarray:
+        return np.full(6, {"validation": 0.2, "test": 0.3}[part])
+
+    monkeypatch.setattr(initialization, "settled_error", settled)
+    monkeypatch.setattr(initialization, "running_error", lambda *_: np.full(6, 0.4))
+    monkeypatch.setattr(initialization, "uninformed_score", lambda _: 0.1)
+    bench = SimpleNamespace(values=None, seeds=[3, 4], train=train)
+    found = initialization._trained(bench, None, [-2, 1, "he_normal"], 0.5, 7)  # type: ignore[arg-type]
+    starts = [(0.25, None), (2.0, None), (1.0, "he_normal")]
+    assert given["left"] == [(seed, *start) for start in starts for seed in (3, 4)]
+    assert (given["seeds"], given["rates"], given["epochs"]) == ([3, 4] * 3, [0.5] * 6, 7)
+    assert found["seed"].to_list() == given["seeds"]
+    assert found["exponent"].to_list() == [-2, -2, 1, 1, None, None]
+    assert found["setting"].to_list() == ["2^-2", "2^-2", "2^1", "2^1", "he_normal", "he_normal"]
+    assert found["is_averaged"].to_list() == [False, False, True, True, True, True]
+    scores = found.select("validation", "score", "running_score", "nothing").unique()
+    assert scores.rows() == [pytest.approx((0.8, 0.7, 0.6, 0.1))]
 
 
 def test_a_network_that_does_best_at_the_edge_is_tried_beyond(networks: pl.DataFrame) -> None:

@@ -56,13 +56,14 @@ def test_a_loss_of_an_arm_without_sensitivity_is_zero_on_average_however_noisy()
     ],
 )
 def test_verdicts(arm: tuple, baseline: tuple, allowed: set[str]) -> None:
-    for seed in range(3):
-        assert _verdict(_scored(*arm, seed), _scored(*baseline, 100 + seed)) in allowed
+    found = [_verdict(_scored(*arm, seed), _scored(*baseline, 100 + seed)) for seed in range(3)]
+    # A test at 5 % errs in one direction once in forty; two of three by chance have probability 0.002.
+    assert sum(one not in allowed for one in found) <= 1
 
 
 def test_equal_arms_are_seldom_called_different() -> None:
-    found = [_verdict(_scored(PEAKED, 0.9, 0.02, seed), _scored(PEAKED, 0.9, 0.02, 500 + seed)) for seed in range(60)]
-    assert found.count("supported") <= 5  # 0.025 is nominal; more than 5 of 60 has probability 0.003
+    found = [_verdict(_scored(PEAKED, 0.9, 0.02, seed), _scored(PEAKED, 0.9, 0.02, 500 + seed)) for seed in range(40)]
+    assert found.count("supported") <= 4  # 0.025 is nominal; more than 4 of 40 has probability 0.003
 
 
 def test_the_effect_holds_under_every_choice() -> None:

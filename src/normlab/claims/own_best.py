@@ -89,12 +89,12 @@ def loss_effect(pairs: Sequence[tuple[Lost, Lost]], *, nothing: float, margin: f
         every choice, in points and as a share: losses divided by the arm's best - `nothing`, times the mean of that
         over both arms. The margin is the same.
     """
-    effects = []
+    values, baselines = [], []
     for arm, baseline in pairs:
         # An arm that never learns has nothing to lose, and shows nothing: its share is of at least the margin.
         gaps = [max(one.best - nothing, margin) for one in (arm, baseline)]
-        shares = [one.losses * np.mean(gaps) / gap for one, gap in zip((arm, baseline), gaps, strict=True)]
-        values, baselines = [arm.losses, shares[0]], [baseline.losses, shares[1]]
-        effects += paired_effects(values, baselines, margin=margin, higher_is_better=False)
+        values += [arm.losses, arm.losses * np.mean(gaps) / gaps[0]]
+        baselines += [baseline.losses, baseline.losses * np.mean(gaps) / gaps[1]]
+    effects = paired_effects(np.array(values), np.array(baselines), margin=margin, higher_is_better=False)
     # In points and as a share is one choice twice.
     return replace(under_every_choice(effects), choices=len(pairs))
