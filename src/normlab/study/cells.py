@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from normlab.study.design import Study
-from normlab.study.rates import Choice, possible_rates
 from normlab.study.seeds import FIRST_LOOK
+
+if TYPE_CHECKING:
+    from normlab.study.rates import Choice
 
 Stage = Literal["tuning", "report", "alternative"]
 CHUNK_NAME = re.compile(r"(tuning|report|alternative)-[0-9]{5,}")
@@ -66,6 +68,8 @@ def alternative_cells(study: Study, chosen: Mapping[str, Choice]) -> list[Cell]:
     All arms are trained at all of these rates, each at its own chosen one in the report. Where seeds are "auto", this
     is done for every `FIRST_LOOK` seeds before the next, so that an interim analysis finds all runs of its seeds.
     """
+    from normlab.study.rates import possible_rates
+
     possible = possible_rates(chosen)
     others = {arm: [rate for rate in possible if rate != choice.rate] for arm, choice in chosen.items()}
     size = FIRST_LOOK if study.seeds == "auto" else study.most_seeds
