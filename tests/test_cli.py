@@ -37,8 +37,12 @@ def test_the_whole_way_on_real_digits(finished: Finished) -> None:
     ended = finished.ended
     assert ended.status == 0
     assert "100 %: runs to report: " in ended.err
-    for said in ("test accuracy, difference to none", "test loss", "epochs to target", "seconds per step"):
-        assert said in ended.out
+    metrics = ("test accuracy", "test loss", "epochs to target", "seconds per step")
+    assert f"{metrics[0]}, difference to none" in ended.out
+    assert "Left out: " in ended.out  # what six pairs could not have decided
+    every = command("run", *finished.options, "--all", "--out", finished.folder)
+    assert all(f"{metric}, difference to none" in every.out for metric in metrics)
+    assert "Left out" not in every.out
     assert f"Report: {finished.folder / 'report.html'}\n" in ended.out
     page = (finished.folder / "report.html").read_text(encoding="utf-8")
     assert page.startswith("<!DOCTYPE html>")

@@ -62,7 +62,10 @@ def _timed(slow: float, position: float, drift: float = 0.0, epochs: int = 25) -
     seconds = pl.struct("arm", "epoch").map_elements(lambda row: pace[row["arm"], row["epoch"]], pl.Float64)
     timed = table.with_columns(seconds=seconds)
     outcomes = runs.with_columns(
-        epochs_to_target=pl.lit(1.0), watched_epochs=pl.lit(1.0), capped_test_loss=pl.col("test_loss")
+        epochs_to_target=pl.lit(1.0),
+        watched_epochs=pl.lit(1.0),
+        counted_test_loss=pl.col("test_loss"),
+        counted_test_accuracy=pl.col("test_accuracy"),
     )
     evidence = Evidence(timed, outcomes, ARMS, "classification", 0.01, 1, None, 0.1)
     return [row for row in comparisons(evidence) if row["metric"] == "seconds_per_step"]

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-
-import polars as pl
+from typing import TYPE_CHECKING
 
 from normlab.export.material import Material
 from normlab.store.seals import plain
 from normlab.version import __version__
+
+if TYPE_CHECKING:
+    import polars as pl
 
 # What a spreadsheet takes for the beginning of a formula.
 FORMULA = "^[=+\\-@\\t\\r]"
@@ -28,6 +30,8 @@ def write_csv(material: Material, target: Path) -> None:
 
 def inert_csv(table: pl.DataFrame) -> pl.DataFrame:
     """Return a table whose text and headings no spreadsheet executes: an apostrophe stands before each formula."""
+    import polars as pl
+
     text = pl.col(pl.String)
     inert = table.with_columns(pl.when(text.str.contains(FORMULA)).then("'" + text).otherwise(text).name.keep())
     return inert.rename(lambda name: f"'{name}" if re.match(FORMULA, name) else name)
