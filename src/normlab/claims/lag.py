@@ -9,12 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from normlab.claims.finding import numbers
+from normlab.stats.bootstrap import FEWEST_PAIRS
 from normlab.stats.choices import under_every_choice
 from normlab.stats.effect import Effect, paired_effect, paired_effects
 from normlab.stats.verdict import Judged, judge
-
-# With fewer pairs the interval covers far less often than it says: 0.50 to 0.84 of the time with 2 to 5.
-FEWEST_PAIRS = 6
 
 
 def lag_effects(
