@@ -10,6 +10,7 @@ import pytest
 
 from normlab.claims import faster_convergence
 from normlab.claims.faster_convergence import CLAIM
+from normlab.claims.fit import watched
 from tests.claims.planted import INSENSITIVE, LAGGING, LOW, SENSITIVE, SETTLED, PlantedBench, judged, measured
 
 HORIZON = 8
@@ -92,6 +93,8 @@ def test_runs_of_planted_networks(networks: pl.DataFrame, planted: PlantedBench)
         assert sorted(fresh["seed"].unique()) == planted.seeds
         rates = fresh.sort("choice")["rate"].unique(maintain_order=True).to_list()
         assert rates == list(planted.possible_rates(arm))
+        last = fresh.filter(pl.col("choice") == 0, pl.col("epoch") == 8).sort("seed")["val_loss"]
+        np.testing.assert_allclose(last, watched(planted, arm, rates[0]).val_loss[-1])  # each seed its own run
         tuning = networks.filter(pl.col("arm") == arm, pl.col("stage") == "tuning")
         assert sorted(tuning["seed"].unique()) == planted.tuning_seeds
         assert set(tuning["rate"]) >= set(planted.tried_rates(SENSITIVE)) | set(planted.tried_rates(LOW))
