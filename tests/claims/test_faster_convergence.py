@@ -10,6 +10,7 @@ import pytest
 
 from normlab.claims import faster_convergence
 from normlab.claims.faster_convergence import CLAIM
+from normlab.claims.fit import watched
 from tests.claims.planted import INSENSITIVE, LAGGING, LOW, SENSITIVE, SETTLED, PlantedBench, judged, measured
 
 HORIZON = 8
@@ -21,7 +22,7 @@ SLOWER = [time + 2 + index % 2 for index, time in enumerate(VARIED)]
 def _evidence(
     none: Sequence[int], batch: Sequence[int], has_classes: bool = True, ends: tuple[float, float] = (0.9, 0.9)
 ) -> pl.DataFrame:
-    """Return runs whose score jumps from 0.5 to 0.9 (the loss from 0.9 to 0.2) at the given epochs, at one rate.
+    """Return runs whose score jumps from 0.5 to 0.9 (the loss from 1 to 0.2) at the given epochs, at one rate.
 
     `ends` are other last scores of none and batch. Running statistics follow an epoch later with batch norm.
     """
@@ -34,7 +35,7 @@ def _evidence(
                     cell = (arm, stage, index + 1000 * (stage == "tuning"), 0.1, 0, epoch, 10 * epoch, seconds)
                     told = []
                     for there in (epoch >= time + (lag if stage == "fresh" else 0), epoch >= time):
-                        told += [(end if there else 0.5) if has_classes else None, 0.2 if there else 0.9]
+                        told += [(end if there else 0.5) if has_classes else None, 0.2 if there else 1.0]
                     rows.append((*cell, *told, 0.5 if has_classes else 0.0))
     columns = ["arm", "stage", "seed", "rate", "choice", "epoch", "step", "seconds"]
     columns += ["val_accuracy", "val_loss", "settled_accuracy", "settled_loss", "nothing"]
@@ -92,6 +93,8 @@ def test_runs_of_planted_networks(networks: pl.DataFrame, planted: PlantedBench)
         assert sorted(fresh["seed"].unique()) == planted.seeds
         rates = fresh.sort("choice")["rate"].unique(maintain_order=True).to_list()
         assert rates == list(planted.possible_rates(arm))
+        last = fresh.filter(pl.col("choice") == 0, pl.col("epoch") == 8).sort("seed")["val_loss"]
+        np.testing.assert_allclose(last, watched(planted, arm, rates[0]).val_loss[-1])  # each seed its own run
         tuning = networks.filter(pl.col("arm") == arm, pl.col("stage") == "tuning")
         assert sorted(tuning["seed"].unique()) == planted.tuning_seeds
         assert set(tuning["rate"]) >= set(planted.tried_rates(SENSITIVE)) | set(planted.tried_rates(LOW))

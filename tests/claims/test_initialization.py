@@ -14,6 +14,7 @@ from normlab.claims import initialization
 from normlab.claims.bench import Bench
 from normlab.claims.initial_weights import SCHEMES, Drawn
 from normlab.claims.initialization import CLAIM, EXPONENTS, area_weights
+from normlab.claims.own_best import Lost, Scored
 from tests.claims.planted import INSENSITIVE, LAGGING, LOW, SENSITIVE, SETTLED, PlantedBench, judged, measured
 
 STARTS = (-5, 0, 5)
@@ -109,6 +110,33 @@ def test_a_network_that_does_best_at_the_edge_is_tried_beyond(networks: pl.DataF
     assert beyond(rising.with_columns(validation=-pl.col("validation"))) == -7
     assert beyond(rising.with_columns(validation=pl.lit(0.5))) is None  # flat: nothing better lies beyond
     assert beyond(rising.with_columns(exponent=pl.col("exponent") + 4)) is None  # bounded
+
+
+def test_starts_beyond_the_common_scales_are_trained_while_they_do_better(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An arm that does the better the larger its weights are is followed to the end, at every rate."""
+
+    def trained(_b: object, _p: object, starts: list[int | str], rate: float, epochs: int) -> pl.DataFrame:
+        assert epochs == 3
+        rows = [("scale", start, 0.01 * start, rate) for start in starts if isinstance(start, int)]
+        return pl.DataFrame(rows, schema=["varied", "exponent", "validation", "rate"], orient="row")
+
+    monkeypatch.setattr(initialization, "_trained", trained)
+    data = SimpleNamespace(train=range(100))
+    rates = {"none": (0.1,), "batch": (0.3, 1.0)}
+    bench = SimpleNamespace(
+        dataset=data, epochs=6, program=lambda arm: arm, possible_rates=lambda arm, epochs: rates[arm]
+    )
+    evidence = CLAIM.measure(bench)  # type: ignore[arg-type]
+    for (arm, rate, is_best), own in evidence.group_by("arm", "rate", "is_best_rate"):
+        assert own["exponent"].to_list() == [*EXPONENTS, 7, 9]
+        assert is_best == (rates[str(arm)].index(float(rate)) == 0)
+    assert evidence.group_by("arm", "rate").len().height == 3
+
+
+def test_a_verdict_must_hold_for_every_setting_that_may_be_the_best(monkeypatch: pytest.MonkeyPatch) -> None:
+    evidence = _table(none=(0.9, 0.05, 0.002), batch=(0.9, 0.0, 0.002))
+    monkeypatch.setattr(Scored, "possible", lambda own: [own.lost(), Lost(own.lost().losses + 1.0, 0.9)])
+    assert CLAIM.judge(evidence).verdict == "undecided"
 
 
 def _table(**arms: tuple[float, float, float]) -> pl.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import combinations
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -62,6 +63,26 @@ def test_arms_try_the_same_settings_twice_each(networks: pl.DataFrame) -> None:
     )
     assert (scores["0"] != scores["1"]).mean() > 0.5  # from two draws
     assert scores["0"].max() - scores["0"].min() > 0.2  # settings matter
+
+
+def test_every_trial_trains_with_its_own_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    cells, given = less_tuning._search(3), {}
+
+    def train(_: object, seeds: list[int], rates: list[float], epochs: int, start: less_tuning._Settings) -> None:
+        given.update(seeds=seeds, rates=rates, epochs=epochs, settings=start.left, scales=start.drawn.left)
+
+    monkeypatch.setattr(less_tuning, "settled_error", lambda *_: np.zeros(len(cells)))
+    monkeypatch.setattr(less_tuning, "running_error", lambda *_: np.zeros(len(cells)))
+    monkeypatch.setattr(less_tuning, "uninformed_score", lambda _: 0.1)
+    bench = SimpleNamespace(dataset=SimpleNamespace(train=range(9)), epochs=6, values=None, train=train)
+    bench.program = lambda arm, optimizer: (arm, optimizer)
+    with pytest.raises(AttributeError, match="diverged"):  # of what was trained nothing is there
+        less_tuning._trained(bench, "none", cells)  # type: ignore[arg-type]
+    assert given["rates"] == cells["rate"].to_list()
+    assert given["seeds"] == [3] * TRIALS + [2_000_003] * TRIALS
+    assert given["epochs"] == 3
+    assert given["settings"].equals(cells)
+    assert [factor for _, factor, _ in given["scales"]] == cells["init_scale"].to_list()
 
 
 def test_references_are_what_did_best_in_the_searches_of_others(networks: pl.DataFrame) -> None:

@@ -9,6 +9,7 @@ import keras
 import polars as pl
 import pytest
 
+from normlab.claims import memory
 from normlab.claims.bench import Bench
 from normlab.claims.device_memory import held_bytes
 from normlab.claims.memory import CLAIM, FOLDED, HELD, NO_ACCELERATOR
@@ -99,9 +100,10 @@ def _measured(none: str, batch: str) -> dict[tuple[str, str], float]:
 
 
 @pytest.mark.usefixtures("_devices")
-def test_planted_networks() -> None:
+def test_planted_networks(monkeypatch: pytest.MonkeyPatch) -> None:
     """What folds leaves nothing behind; what does not, keeps its four vectors; more is kept in training either way."""
     vectors = 4 * 4 * 256
+    monkeypatch.setattr(memory, "held_bytes", lambda *_: 3200)  # as an accelerator would count
     folds, stays = _measured("nothing", "folds"), _measured("nothing", "stays")
     for found, left in ((folds, 0), (stays, vectors)):
         stored = {
@@ -110,6 +112,7 @@ def test_planted_networks() -> None:
         assert stored["batch"] - stored["none"] == vectors
         assert stored[FOLDED] - stored["none"] == left
         assert found["batch", "saved_bytes"] > found["none", "saved_bytes"]
+        assert found["batch", HELD] == found["none", HELD] == 100  # of 32 samples
         assert found[FOLDED, "inference_scratch_bytes"] >= found["none", "inference_scratch_bytes"] > 0
 
 
@@ -142,3 +145,5 @@ def test_what_a_device_holds_is_read_from_its_own_count(tiny: Bench) -> None:
         held[arm] = held_bytes(*batch, stats=in_use)
         assert held_bytes(*batch, stats=lambda: None) is None
     assert 32 * 4 * 16 <= held["none"] < held["batch"] < 10 * held["none"]
+    gradient_alone = 4 * (64 * 16 + 16 + 16 * 10 + 10)
+    assert held["none"] > 2 * gradient_alone  # what is kept for 32 samples, and not the gradient that comes of it

@@ -214,10 +214,11 @@ def _times(
     accuracy, loss = pl.col(f"{statistics}_accuracy"), pl.col(f"{statistics}_loss")
     score = accuracy if _task(runs) == "classification" else 1 - loss
     goal = pl.lit(target.value if _task(runs) == "classification" else 1 - target.value)
-    is_learned = pl.lit(True)
+    # A target that knowing nothing reaches is none.
+    is_learned = goal > pl.col("nothing")
     if own_end:
         last = score.sort_by("epoch").last().over("arm", "seed")
-        is_learned = last >= 0.5 * (pl.col("nothing") + goal)
+        is_learned &= last >= 0.5 * (pl.col("nothing") + goal)
         goal = last - ACCURACY_BELOW if _task(runs) == "classification" else 1 - LOSS_FACTOR * (1 - last)
     # Rounding must not decide on a target that lies on a rung of 1 / samples.
     reached = (is_learned & (score >= goal - 1e-9) & loss.is_finite()).fill_null(False)
