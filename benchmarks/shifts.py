@@ -6,6 +6,7 @@ different vectors.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,14 +31,23 @@ def b(name: str | None = None) -> keras.layers.Layer:
 
 def shift(arm: str, kept: int, name: str | None = None) -> keras.layers.Layer:
     """Return (x + v) m: v frozen, drawn from N(0, 0.5^2) per unit; m is 1 for the first `kept` units, else 0."""
-    import keras
+    return _layer_class()(arm, kept, name=name)
+
+
+@cache
+def _layer_class() -> Any:
+    import keras  # which wants to know its backend first
 
     class Shift(keras.layers.Layer):  # type: ignore[misc]
+        def __init__(self, arm: str, kept: int, **options: Any) -> None:
+            super().__init__(**options)
+            self.arm, self.kept = arm, kept
+
         def build(self, _: Any) -> None:
             draw = keras.initializers.RandomNormal(0.0, DEVIATION)
-            self.shift = self.add_weight(shape=(UNITS,), initializer=draw, trainable=False, name=f"shift_{arm}")
+            self.shift = self.add_weight(shape=(UNITS,), initializer=draw, trainable=False, name=f"shift_{self.arm}")
 
         def call(self, inputs: Any) -> Any:
-            return (inputs + self.shift) * (np.arange(UNITS) < kept).astype(np.float32)
+            return (inputs + self.shift) * (np.arange(UNITS) < self.kept).astype(np.float32)
 
-    return Shift(name=name)
+    return Shift
