@@ -87,7 +87,7 @@ def test_every_run_is_recorded_with_its_own_start_and_scores(monkeypatch: pytest
 
     monkeypatch.setattr(initialization, "settled_error", settled)
     monkeypatch.setattr(initialization, "running_error", lambda *_: np.full(6, 0.4))
-    monkeypatch.setattr(initialization, "uninformed_score", lambda _: 0.1)
+    monkeypatch.setattr(initialization, "chance_score", lambda _: 0.1)
     bench = SimpleNamespace(values=None, seeds=[3, 4], train=train)
     found = initialization._trained(bench, None, [-2, 1, "he_normal"], 0.5, 7)  # type: ignore[arg-type]
     starts = [(0.25, None), (2.0, None), (1.0, "he_normal")]

@@ -73,7 +73,7 @@ def test_every_trial_trains_with_its_own_settings(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(less_tuning, "settled_error", lambda *_: np.zeros(len(cells)))
     monkeypatch.setattr(less_tuning, "running_error", lambda *_: np.zeros(len(cells)))
-    monkeypatch.setattr(less_tuning, "uninformed_score", lambda _: 0.1)
+    monkeypatch.setattr(less_tuning, "chance_score", lambda _: 0.1)
     bench = SimpleNamespace(dataset=SimpleNamespace(train=range(9)), epochs=6, values=None, train=train)
     bench.program = lambda arm, optimizer: (arm, optimizer)
     with pytest.raises(AttributeError, match="diverged"):  # of what was trained nothing is there
