@@ -74,8 +74,8 @@ def test_a_run_that_diverged_counts_as_wrong_everywhere(tiny: Bench) -> None:
     assert error.tolist() == pytest.approx([0.1, 1.0])
 
 
-def test_errors_of_regression_are_capped_losses() -> None:
+def test_errors_of_regression_are_losses_and_a_diverged_run_is_no_better_than_any() -> None:
     regression = SimpleNamespace(dataset=SimpleNamespace(task="regression"))
     loss = np.array([0.3, np.nan, 7.0, 0.1])
     error = final_error(regression, loss, np.zeros(4), np.array([False, True, False, True]))  # type: ignore[arg-type]
-    assert error.tolist() == pytest.approx([0.3, 2.0, 2.0, 2.0])
+    assert error.tolist() == pytest.approx([0.3, 7.0, 7.0, 7.0])

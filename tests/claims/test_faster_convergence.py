@@ -46,7 +46,7 @@ def _evidence(
 CASES = {
     "batch is faster": (SLOWER, VARIED, "supported"),
     "batch is slower": (VARIED, SLOWER, "refuted"),
-    "no difference": (VARIED, VARIED, "refuted"),
+    "no difference": (VARIED, VARIED, "undecided"),  # see above
     "none never gets there": ([NEVER] * 12, VARIED, "supported"),
     "both never get there": ([NEVER] * 12, [NEVER] * 12, "undecided"),
     "five pairs": (SLOWER[:5], VARIED[:5], "undecided"),
@@ -112,8 +112,7 @@ def test_an_arm_that_ends_higher_is_not_faster_for_that() -> None:
     """Both arms come to their own ends in the same epochs; the one that ends lower never reaches the common target."""
     finding = CLAIM.judge(_evidence(VARIED, VARIED, ends=(0.8, 0.9)))
     assert finding.effect < 1
-    assert finding.verdict == "refuted"
-    assert finding.p_value <= 0.05
+    assert finding.verdict == "undecided"  # twelve pairs of whole epochs do not show that their ends are equal
 
 
 def test_a_verdict_must_hold_at_every_rate_that_could_have_been_chosen() -> None:

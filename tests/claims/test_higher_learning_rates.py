@@ -89,9 +89,9 @@ def _evidence(**tolerated: Sequence[float]) -> pl.DataFrame:
 SMALL, LARGE, MIXED = [1.0, 1.0, 3.0] * 4, [30.0, 100.0, 100.0] * 4, [1.0, 100.0] * 6
 CASES = {
     "gain at both": (SMALL, LARGE, SMALL, LARGE, "supported"),
-    "gain at none": (SMALL, SMALL, LARGE, LARGE, "refuted"),
+    "gain at none": (SMALL, SMALL, LARGE, LARGE, "undecided"),  # twelve pairs on such a ladder show no equality
     "loss at both": (LARGE, SMALL, LARGE, SMALL, "refuted"),
-    "gain at 32 only": (SMALL, LARGE, SMALL, SMALL, "conditional"),
+    "gain at 32 only": (SMALL, LARGE, SMALL, SMALL, "undecided"),
     "gain at 32, loss at 4": (SMALL, LARGE, LARGE, SMALL, "conditional"),
     "open at 4": (SMALL, LARGE, MIXED, MIXED[::-1], "undecided"),
 }
@@ -103,7 +103,8 @@ def test_planted_divergence_is_judged(case: str) -> None:
     finding = CLAIM.judge(_evidence(none_32=none_32, batch_32=batch_32, none_4=none_4, batch_4=batch_4))
     assert finding.verdict == verdict
     assert bool(finding.conditions) == (verdict == "conditional")
-    assert ("Undecided at batch size 4: " in finding.answer) == (verdict == "undecided")
+    _, told, outlook = finding.answer.partition("Undecided at ")
+    assert bool(told) == ("batch size 4: " in outlook) == (verdict == "undecided")
     expected = sum(math.log10(b / a) for a, b in zip(none_32, batch_32, strict=True)) / 12
     assert finding.effect == pytest.approx(expected)
 

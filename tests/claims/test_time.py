@@ -83,7 +83,7 @@ class _Clock:
         return self.now
 
 
-@pytest.mark.parametrize(("batch", "verdict"), [(1.5, "supported"), (1.0, "refuted"), (0.8, "refuted")])
+@pytest.mark.parametrize(("batch", "verdict"), [(1.5, "supported"), (1.01, "refuted"), (0.8, "refuted")])
 def test_planted_programs_on_a_planted_clock(
     tiny: Bench, monkeypatch: pytest.MonkeyPatch, batch: float, verdict: str
 ) -> None:

@@ -50,14 +50,14 @@ def test_named_data_have_their_values_as_stored_too(name: str) -> None:
 
 
 def test_columns_of_a_table_as_stored_keep_their_one_hot_neighbours(tmp_path) -> None:  # type: ignore[no-untyped-def]
-    rows = "".join(f"{row},{'pq'[row % 2]},{row % 3}\n" for row in range(60))
+    rows = "".join(f"{row + 0.5},{'pq'[row % 2]},{row % 3}\n" for row in range(60))
     (tmp_path / "t.csv").write_text("a,b,y\n" + rows)
     loaded = load(tmp_path / "t.csv", target="y")
     found = as_stored(loaded, "Why", integers=False)
     together = np.concatenate([part.x for part in found.parts.values()])
     assert loaded.columns == ("a", "b=p", "b=q")
-    assert sorted(together[:, 0].tolist()) == list(range(60))
-    np.testing.assert_array_equal(together[:, 1], together[:, 0] % 2 == 0)
+    assert sorted(together[:, 0].tolist()) == [row + 0.5 for row in range(60)]
+    np.testing.assert_array_equal(together[:, 1], together[:, 0] % 2 == 0.5)
     assert not any("standardized" in line for line in found.description)
 
 

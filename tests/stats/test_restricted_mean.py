@@ -57,7 +57,7 @@ def test_intervals_are_those_of_the_restricted_pairs() -> None:
 
 
 def test_where_no_run_came_there_is_no_spread() -> None:
-    found = restricted_times([INF] * 4, [INF] * 4, 10.0)
+    found = restricted_times([INF] * 6, [INF] * 6, 10.0)
     assert found.difference_interval.method == "degenerate: all differences equal"
     assert found.ratio_interval.method == "degenerate: all ratios equal"
     assert (found.ratio_interval.low, found.ratio_interval.high) == (1.0, 1.0)
