@@ -112,7 +112,12 @@ def test_one_hot_labels_are_classes() -> None:
 def test_float_labels_are_refused_until_the_task_is_given() -> None:
     path = CASES / "float_labels.npz"
     ended = command("run", "--data", path, "--out", "out")
-    refused(ended, "y must be told apart", "2 values: 0, 1", "task classification or task regression (--task)")
+    refused(
+        ended,
+        "the task must be given where y holds few whole numbers",
+        "2 values: 0, 1",
+        "--task classification or --task regression",
+    )
     assert load(path, task="classification").classes == ("0", "1")
     assert load(path, task="regression").task == "regression"
     with pytest.raises(InputError, match=r"task must be known"):

@@ -13,6 +13,7 @@ from normlab.data.cells import is_missing_word
 # Where several fit, the first is taken: commas also occur inside numbers.
 _SEPARATORS = {"\t": "tab", ";": "semicolon", "|": "vertical bar", ",": "comma"}
 _SAMPLE_BYTES, _SAMPLE_ROWS = 2**17, 500
+_FEWEST_LINES, _MOST_SAMPLE_BYTES = 5, 2**24
 _MOST_COMMENTS = 200
 _NUMBER = re.compile(r"[+-]?(\d[\d.,]*|[.,]\d+)([eE][+-]?\d+)?")
 _DECIMAL = re.compile(r"[+-]?\d*[.,]\d+([eE][+-]?\d+)?|[+-]?\d+[eE][+-]?\d+")
@@ -131,10 +132,7 @@ def _separator(text: bytes) -> str | None:
 
 def _sample(text: bytes, separator: str) -> _Sample:
     """The first records; the width is that of most rows below the first, or of the first where it is longer."""
-    cut = text[:_SAMPLE_BYTES]
-    if len(cut) < len(text):
-        cut = cut[: cut.rfind(b"\n") + 1] or cut
-    lines = (f"{line.rstrip(chr(13)).replace(chr(13), ' ')}\n" for line in _decoded(cut).split("\n"))
+    lines = (f"{line.rstrip(chr(13)).replace(chr(13), ' ')}\n" for line in _decoded(_beginning(text)).split("\n"))
     records: list[list[str]] = []
     header_lines = 0
     try:
@@ -148,6 +146,14 @@ def _sample(text: bytes, separator: str) -> _Sample:
     counts = Counter(len(record) for record in records[1:] or records)
     most_common = max(counts, key=lambda count: (counts[count], count), default=0)
     return _Sample(records, header_lines, max(most_common, len(records[0]) if records else 0))
+
+
+def _beginning(text: bytes) -> bytes:
+    """The first whole lines: as many as the sample holds, and a few however long they are."""
+    end = 0
+    for _ in range(_FEWEST_LINES):
+        end = text.find(b"\n", end) + 1 or len(text)
+    return text[: max(min(end, _MOST_SAMPLE_BYTES), text.rfind(b"\n", 0, _SAMPLE_BYTES) + 1)]
 
 
 def _numbered(lines: Iterator[str], separator: str) -> Iterator[tuple[list[str], int]]:

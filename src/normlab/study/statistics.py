@@ -80,6 +80,7 @@ def _moves(plan: Blueprint, dataset: Dataset, num_steps: int) -> list[tuple[floa
     import jax
 
     from normlab.norms.running import measuring, running_statistics
+    from normlab.train.devices import narrowing_integers
     from normlab.train.loop import scaled
 
     norms = [norm for norm in running_statistics(plan.model) if norm.moves_after(num_steps)]
@@ -95,7 +96,7 @@ def _moves(plan: Blueprint, dataset: Dataset, num_steps: int) -> list[tuple[floa
         for variables in (plan.model.trainable_variables, plan.model.non_trainable_variables)
     ]
     x = dataset.train.x[:2]
-    with measuring(plan.model) as calls:
+    with narrowing_integers(), measuring(plan.model) as calls:
         jax.eval_shape(one_pass, *shapes, jax.ShapeDtypeStruct(x.shape, x.dtype))
     return [(norm.momentum, norm.num_calls(calls)) for norm in norms if norm.num_calls(calls)]
 
