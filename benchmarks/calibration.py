@@ -68,7 +68,11 @@ def main() -> None:
             for rule in RULES if options.candidates else RULES[:1]:
                 rows += calibrated(data, num_studies, kept, rule)
         agreements = [end_to_end(data, kept) for data in options.data.split(",")]
-    print(pl.DataFrame(rows).write_csv(separator="\t", float_precision=3))
+    print("Called different, with the 95 % interval; of these worse; called equivalent.")
+    for row in rows:
+        setting = f"{row['data']:8}{row['mode']:7}{row['arm']:8}{row['metric']:18}{row['studies']:4} studies"
+        interval = f"{row['share']:.3f} ({row['low']:.3f} to {row['high']:.3f})"
+        print(f"{setting}  {interval}  {row['worse']:4}  {row['equivalent']:4}  {row['rule']}")
     for agreement in agreements:
         print(f"A study from end to end on {agreement['data']}, and the same one from the pool: {agreement}")
     if options.out:
