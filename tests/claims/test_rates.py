@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from normlab.claims.rates import best_of
+from normlab.claims.rates import choice_of
 from normlab.claims.trained import Trained
 
 RATES = (0.01, 0.1, 1.0)
@@ -40,4 +40,4 @@ def _runs(accuracy: list[float], loss: list[float], diverged: list[int]) -> Trai
 def test_the_best_rate_after_the_last_epoch(
     accuracy: list[float], loss: list[float], diverged: list[int], task: str, best: float
 ) -> None:
-    assert best_of(RATES, _runs(accuracy, loss, diverged), task) == best
+    assert choice_of(RATES, _runs(accuracy, loss, diverged), task).rate == best

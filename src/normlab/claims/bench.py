@@ -264,14 +264,6 @@ class Bench:
         """
         return self._choice(norm, rates, epochs, named)[0].rates
 
-    def shared_rates(self, norms: Sequence[str | Norm], **options: Any) -> list[float]:
-        """Return all rates that may be the best of any of the norms, ascending: what each of them is to be trained at.
-
-        Each seed's run is then the one that its own validation data choose, `normlab.stats.choices.best_for_each`: as
-        valid as a verdict under every choice, and more powerful. Options as for `best_rate`.
-        """
-        return sorted({rate for norm in norms for rate in self.possible_rates(norm, **options)})
-
     def tried_rates(
         self, norm: str | Norm, rates: Sequence[float] | None = None, *, epochs: int | None = None, **named: Any
     ) -> tuple[float, ...]:

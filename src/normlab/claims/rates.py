@@ -12,11 +12,6 @@ if TYPE_CHECKING:
     from normlab.study.rates import Choice
 
 
-def best_of(rates: Sequence[float], trained: Trained, task: str) -> float:
-    """Return the best rate on validation data; arguments as for `choice_of`."""
-    return choice_of(rates, trained, task).rate
-
-
 def choice_of(rates: Sequence[float], trained: Trained, task: str) -> Choice:
     """Return the best rate on validation data, and all that may be the best, by the rule of `study.rates`.
 
